@@ -1,0 +1,1 @@
+"""Policies, the runner and its trajectories."""

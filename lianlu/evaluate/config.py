@@ -1,0 +1,33 @@
+"""The recipe's `evaluate` and `goal` sections."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from lianlu.section import Section
+
+
+class EvaluateConfig(Section):
+    """Weights to scores."""
+
+    run_fields: ClassVar[frozenset[str]] = frozenset({"batch"})
+
+    documents: int = Field(default=200, ge=1)
+    """Held-out documents whose bits per byte are measured."""
+    questions: int = Field(default=200, ge=1)
+    """Held-out names that are asked about."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Confidence of every interval."""
+    batch: int = Field(default=16, ge=1)
+    """Requests in flight at once."""
+
+
+class GoalConfig(Section):
+    """What the model must reach, compared with the lower end of the score's interval's estimate."""
+
+    score: str = "tool_call"
+    """Name of the score: bits_per_byte, tool_call or answer."""
+    at_least: float | None = None
+    """The score must not be lower."""
+    at_most: float | None = None
+    """The score must not be higher."""

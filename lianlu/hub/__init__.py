@@ -1,0 +1,1 @@
+"""Models and data sets by id: find, get, publish."""

@@ -1,0 +1,1 @@
+"""The decoder, its tokenizer, chat template, checkpoints and adapters: one for every link."""

@@ -1,0 +1,1 @@
+"""Raw documents to a corpus, and a corpus to tokens and dialogues."""

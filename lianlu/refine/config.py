@@ -1,0 +1,82 @@
+"""The recipe's `sources`, `refine`, `tokens` and `dialogues` sections."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from lianlu.section import Section
+
+RuleSet = Literal["gopher-quality", "gopher-repetition", "c4", "fineweb", "code"]
+
+
+class PathSource(Section):
+    """A file or a folder of documents."""
+
+    type: Literal["path"] = "path"
+    path: Path
+    """File or folder, relative to the recipe: HTML, text, Markdown, RST, source code, JSONL, Parquet."""
+    name: str = ""
+    """How the source is called in the corpus; the folder's name when empty."""
+    include: list[str] = ["**/*"]
+    """Glob patterns below `path` that are read."""
+
+
+class PythonDocsSource(Section):
+    """The documentation and sources of the machine's own Python."""
+
+    type: Literal["python-docs"] = "python-docs"
+    parts: list[Literal["pydoc", "sources", "distributions"]] = ["pydoc", "sources", "distributions"]
+    """Pages rendered by pydoc, the standard library's `.py` files, the papers of installed packages."""
+    limit_mb: float = Field(default=64, gt=0)
+    """Raw megabytes at most; what is beyond the limit is left out in a fixed order."""
+
+
+Source = Annotated[PathSource | PythonDocsSource, Field(discriminator="type")]
+
+
+class RefineConfig(Section):
+    """Raw documents to a corpus."""
+
+    run_fields: ClassVar[frozenset[str]] = frozenset({"workers"})
+
+    languages: list[str] = []
+    """Languages to keep, as ISO 639-1 codes; empty keeps every language."""
+    rules: list[RuleSet] = ["gopher-repetition", "gopher-quality"]
+    """Rule sets that a document must pass."""
+    pii: Literal["mask", "drop", "keep"] = "mask"
+    """What happens to e-mail addresses, IP addresses, phone numbers and keys."""
+    near_duplicates: float = Field(default=0.8, ge=0, le=1)
+    """Jaccard similarity of 5-word shingles from which documents are one; 0 keeps near duplicates."""
+    min_chars: int = Field(default=64, ge=0)
+    """Shorter documents are dropped."""
+    max_document_mb: float = Field(default=16, gt=0)
+    """Larger documents are quarantined unread."""
+    workers: int = Field(default=0, ge=0)
+    """Worker processes; 0 takes one per core. Never changes the output."""
+
+
+class TokensConfig(Section):
+    """A corpus to token files."""
+
+    holdout: float = Field(default=0.02, gt=0, lt=0.5)
+    """Share of documents held out for evaluation, chosen by a hash of their id."""
+
+
+class DialoguesConfig(Section):
+    """Dialogues made from the corpus: questions about documented names."""
+
+    tool: Literal["python_docs"] = "python_docs"
+    """The tool that the model learns to call."""
+    tool_share: float = Field(default=0.75, ge=0, le=1)
+    """Share of dialogues in which the model must call the tool; the rest carry the text in the question."""
+    per_name: int = Field(default=4, ge=1)
+    """Differently worded dialogues per training name."""
+    test_names: int = Field(default=200, ge=1)
+    """Names held out for the test: no training dialogue mentions them."""
+    valid_names: int = Field(default=100, ge=1)
+    """Names held out for validation."""
+    max_answer_chars: int = Field(default=120, ge=20)
+    """Longest answer; an entry whose first sentence is longer is not asked about."""
+    seed: int = 0
+    """Seed of the split and of the wording."""

@@ -1,0 +1,25 @@
+"""What every section of a recipe is: frozen, closed to unknown keys, documented field by field."""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """One section of a recipe.
+
+    A docstring under a field is its description: the same words reach `--help`, the JSON Schema and
+    the documentation. Fields named in `run_fields` (device, workers, log cadence) change how the
+    work is done and never what comes out, so they stay outside the step's key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    run_fields: ClassVar[frozenset[str]] = frozenset()
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide the output, as canonical JSON values."""
+        return self.model_dump(mode="json", exclude=set(self.run_fields))
+
+    def run_settings(self) -> dict[str, Any]:
+        """The fields that only decide how the work is done."""
+        return self.model_dump(mode="json", include=set(self.run_fields))

@@ -1,0 +1,1 @@
+"""Tokens or dialogues to weights."""

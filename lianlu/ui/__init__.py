@@ -1,0 +1,1 @@
+"""The console: reads what runs wrote and owns no state."""
