@@ -1,3 +1,3 @@
-"""lianlu: raw documents to a model that is trained, evaluated, compressed, served and put to work."""
+"""lianlu: raw documents to a model that is trained, scored, compressed, served, put to work."""
 
 __version__ = "0.1.0"

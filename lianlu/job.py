@@ -7,7 +7,7 @@ from typing import Any
 
 from lianlu.progress import Progress
 
-# What a step reports about its result (counts, losses, scores): JSON values, free of times and paths.
+# What a step reports of its result (counts, losses, scores): JSON values, no times, no paths.
 Facts = dict[str, Any]
 
 

@@ -9,7 +9,9 @@ from typing import Any
 PROGRESS = "progress.jsonl"
 METRICS = "metrics.jsonl"
 # Files that tell how a run went: they hold times, so they are no part of a step's output digest.
-JOURNALS = frozenset({PROGRESS, METRICS, "log.txt", "step.json", "job.json"})
+JOURNALS = frozenset(
+    {PROGRESS, METRICS, "log.txt", "job.json", "facts.json", "error.json", "step.json"}
+)
 
 Event = dict[str, Any]
 
@@ -17,8 +19,8 @@ Event = dict[str, Any]
 class Progress:
     """Appends events to `progress.jsonl` and rows to `metrics.jsonl` in a step's directory.
 
-    An event is `{"t": unix seconds, "task": str, "done": float, "total": float | None, "unit": str}`
-    or `{"t": ..., "say": str}`. At most five events a second and task are written.
+    An event is `{"t": unix seconds, "task", "done", "total": float | None, "unit"}` or
+    `{"t": ..., "say": str}`. At most five events a second and task are written.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ Location = tuple[str | int, ...]
 
 
 class Recipe(Section):
-    """The whole chain in one file. Absent sections take their defaults; `null` leaves a part out."""
+    """The whole chain in one file. Absent sections take their defaults; `null` leaves one out."""
 
     lianlu: Literal[1]
     """Version of the recipe's format."""
@@ -159,7 +159,7 @@ def _apply(values: dict[str, Any], override: str) -> list[str]:
             return [f"{COMMAND_LINE}  {dotted}: {parent} is not a section"]
         place = inner
     try:
-        place[last] = yaml.load(text, Loader=_Loader) if text else None  # noqa: S506 (a SafeLoader)
+        place[last] = yaml.load(text, Loader=_Loader) if text else None
     except yaml.YAMLError:
         place[last] = text
     return []

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lianlu.section import Section
 
@@ -23,7 +23,7 @@ class EvaluateConfig(Section):
 
 
 class GoalConfig(Section):
-    """What the model must reach, compared with the lower end of the score's interval's estimate."""
+    """What the model must reach: a bound on one score's estimate (its interval is told beside)."""
 
     score: str = "tool_call"
     """Name of the score: bits_per_byte, tool_call or answer."""
@@ -31,3 +31,9 @@ class GoalConfig(Section):
     """The score must not be lower."""
     at_most: float | None = None
     """The score must not be higher."""
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> "GoalConfig":
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a goal has one bound: at_least or at_most")
+        return self
