@@ -117,7 +117,7 @@ def student_quantile(confidence: float, freedom: int) -> float:
 
 
 def student_cdf(t: float, freedom: int) -> float:
-    """P(T <= t). With t = √ν tan u the density is cos(u)^(ν-1): smooth, so Gauss-Legendre is exact."""
+    """P(T <= t). With t = √ν tan u the density is cos(u)^(ν-1): smooth, so quadrature is exact."""
     nodes, weights = _GAUSS
     angle = math.atan(t / math.sqrt(freedom))
     u = angle / 2 * (nodes + 1)
