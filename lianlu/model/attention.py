@@ -5,6 +5,8 @@ are laid side by side, padded at their ends, and each such group is one call of 
 stands after a token never reaches it, so padding changes nothing.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -63,7 +65,7 @@ def _by_segment(q: Tensor, k: Tensor, v: Tensor, bounds: list[int]) -> Tensor:
         F.scaled_dot_product_attention(
             q[None, :, start:end], k[None, :, start:end], v[None, :, start:end], is_causal=True
         )[0]
-        for start, end in zip(bounds, bounds[1:], strict=False)
+        for start, end in pairwise(bounds)
     ]
     return torch.cat(parts, 1).transpose(0, 1)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lianlu.errors import UserError
 from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
+from lianlu.model.internlm2 import internlm2_as_llama
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -57,9 +58,10 @@ def load_model(
     config = DecoderConfig.from_hf(hf)
     with torch.device("meta"):
         decoder = Decoder(config)
+    # Int4Linear keeps its scales in the dtype it multiplies in, so they follow `dtype` too.
     tensors = {
         name: tensor.to(device, dtype if tensor.is_floating_point() else None)
-        for name, tensor in read_tensors(path)
+        for name, tensor in _named(hf, read_tensors(path))
         if not name.endswith(IGNORED) and not (config.tie and name == "lm_head.weight")
     }
     if quantization := hf.get("quantization_config"):
@@ -100,7 +102,7 @@ def save_model(decoder: Decoder, path: Path, tokenizer_from: Path | None = None)
     state = {name: tensor.detach().contiguous() for name, tensor in decoder.state_dict().items()}
     dtype = str(next(decoder.parameters()).dtype).removeprefix("torch.")
     save_file(state, path / WEIGHTS, metadata={"format": "pt"})
-    write_json(path / "config.json", {**config.to_hf(), "torch_dtype": dtype})
+    write_json(path / "config.json", {**config.to_hf(), "dtype": dtype, "torch_dtype": dtype})
     tokens = ("bos_token_id", "eos_token_id", "pad_token_id")
     generation = {key: value for key, value in config.to_hf().items() if key in tokens}
     write_json(path / "generation_config.json", generation)
@@ -137,12 +139,23 @@ def init_weights(decoder: Decoder, seed: int) -> None:
             deviation = 0.02
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
             deviation *= (2 * decoder.config.layers) ** -0.5
-        weight.copy_(torch.randn(weight.shape, generator=_generator(seed, name)) * deviation)
+        weight.copy_(torch.randn(weight.shape, generator=seeded(seed, name)) * deviation)
 
 
-def _generator(seed: int, name: str) -> torch.Generator:
+def seeded(seed: int, name: str) -> torch.Generator:
+    """The generator of one tensor; counter-based draws at any offset are not there yet."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def _named(
+    hf: dict[str, Any], tensors: Iterator[tuple[str, Tensor]]
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors under Llama's names."""
+    if hf["model_type"] != "internlm2":
+        return tensors
+    group = hf["num_attention_heads"] // hf["num_key_value_heads"]
+    return internlm2_as_llama(tensors, group, hf["hidden_size"] // hf["num_attention_heads"])
 
 
 def _shards(path: Path) -> list[Path]:
@@ -187,9 +200,6 @@ def _fill(decoder: Decoder, tensors: dict[str, Tensor], path: Path) -> None:
     decoder.load_state_dict(tensors, assign=True)
 
 
-PACKED = ("weight_packed", "weight_scale", "weight_zero_point", "weight_shape")
-
-
 def _place_packed(
     decoder: Decoder, tensors: dict[str, Tensor], quantization: dict[str, Any], path: Path
 ) -> None:
@@ -202,17 +212,20 @@ def _place_packed(
             f"{path}: quantized as {method!r}",
             "compressed-tensors pack-quantized is the format that is read",
         )
-    names = [name.removesuffix(".weight_packed") for name in tensors if name.endswith(PACKED[0])]
+    names = [name.removesuffix(".weight_packed") for name in tensors if name.endswith("_packed")]
     for name in names:
         linear = decoder.get_submodule(name)
         if not isinstance(linear, nn.Linear):
             raise UserError(f"{path}: {name} is packed but is no linear layer")
-        groups = tensors[f"{name}.weight_scale"].shape[1]
+        scale = tensors.get(f"{name}.weight_scale")
+        if scale is None or linear.in_features % scale.shape[1]:
+            raise UserError(f"{path}: {name}.weight_scale is missing or of a wrong shape")
         with torch.device("meta"):
             packed = Int4Linear(
                 linear.in_features,
                 linear.out_features,
-                linear.in_features // groups,
+                linear.in_features // scale.shape[1],
                 bias=linear.bias is not None,
+                symmetric=f"{name}.weight_zero_point" not in tensors,
             )
         decoder.set_submodule(name, packed)

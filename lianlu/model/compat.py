@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 try:
-    from torch.nn.attention.varlen import varlen_attn as _varlen_attn
+    from torch.nn.attention import varlen
 except ImportError:  # an older torch, or one built without it
-    _varlen_attn = None
-
-HAS_VARLEN = _varlen_attn is not None
+    HAS_VARLEN = False
+else:
+    HAS_VARLEN = True
 
 
 def flash_forward(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,9 +29,8 @@ def flash_backward(
 
 def cuda_varlen(q: Tensor, k: Tensor, v: Tensor, cu_seqlens: Tensor, max_length: int) -> Tensor:
     """Causal attention over packed segments on CUDA: q [T, H, D], k and v [T, KV, D]."""
-    if _varlen_attn is None:
-        raise RuntimeError("this torch has no varlen_attn; check HAS_VARLEN first")
     gqa: dict[str, Any] = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
-    return _varlen_attn(
+    out = varlen.varlen_attn(
         q, k, v, cu_seqlens, cu_seqlens, max_length, max_length, window_size=(-1, 0), **gqa
     )
+    return out if isinstance(out, Tensor) else out[0]

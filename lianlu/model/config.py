@@ -21,6 +21,7 @@ class Family:
     qk_norm: bool = False
     window_switch: str | None = None  # key without which `sliding_window` has no effect
     defaults: Mapping[str, Any] | None = None  # where transformers' differ from Llama's
+    written_as: str | None = None  # the same arithmetic under a name that needs no remote code
 
 
 FAMILIES = {
@@ -41,7 +42,7 @@ FAMILIES = {
         window_switch="use_sliding_window",
         defaults={"head_dim": 128},
     ),
-    "internlm2": Family("InternLM2ForCausalLM", qkv_bias="bias", o_bias="bias"),
+    "internlm2": Family("InternLM2ForCausalLM", qkv_bias="bias", o_bias="bias", written_as="llama"),
     "internlm3": Family(
         "InternLM3ForCausalLM", qkv_bias="qkv_bias", o_bias="bias", mlp_bias="bias"
     ),
@@ -161,7 +162,7 @@ class DecoderConfig:
             head_dim=hf.get("head_dim") or width // heads,
             ffn=ffn,
             context=min(longest, window or longest),
-            family=name,
+            family=family.written_as or name,
             rope_theta=float(rope.get("rope_theta") or 10_000.0),
             rope_scaling=_scaling(rope, longest),
             norm_eps=float(hf.get("rms_norm_eps", 1e-6)),

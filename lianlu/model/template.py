@@ -1,5 +1,6 @@
 """Chat templates: messages to the tokens a model sees, and its tokens back to a message."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -198,10 +199,9 @@ def _normal(message: Message) -> dict[str, Any]:
 
 def _with_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
     function = dict(call["function"])
-    try:
+    # Arguments may be an object already, or text that some model got wrong: shown as they are.
+    with contextlib.suppress(TypeError, ValueError):
         function["arguments"] = json.loads(function["arguments"])
-    except (TypeError, ValueError):
-        pass  # already an object, or text that some model got wrong: shown as it is
     return {**call, "function": function}
 
 

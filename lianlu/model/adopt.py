@@ -1,0 +1,59 @@
+"""A base model from outside becomes a step: checked, linked, and named by its digest."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+from lianlu.errors import UserError
+from lianlu.job import Facts, Job
+from lianlu.model.attention import VarlenAttention
+from lianlu.model.checkpoint import load_model
+from lianlu.model.tokenizer import Tokenizer
+
+# Never taken along: code, pickles, and what other tools left in the folder.
+TAKEN = (".json", ".safetensors", ".jinja", ".model", ".txt", ".md")
+
+
+def adopt(base: Path, job: Job) -> Facts:
+    """Load `base` once, see that its tokenizer and logits are sound, and link its files.
+
+    Raises UserError when the directory is no model we can run: unknown family, shard missing or
+    corrupt, tokenizer larger than the embedding, logits that are not finite.
+    """
+    job.progress.begin("check the base model", 3)
+    decoder = load_model(base)
+    job.progress.advance("check the base model")
+    tokenizer = Tokenizer.load(base)
+    rows = decoder.config.vocab_size
+    if tokenizer.vocab_size > rows:
+        raise UserError(
+            f"{base}: the tokenizer has {tokenizer.vocab_size} ids, the embedding {rows} rows",
+            "the tokenizer belongs to another model",
+        )
+    job.progress.advance("check the base model")
+    _require_finite(base, decoder, tokenizer)
+    for path in sorted(base.iterdir()):
+        if path.is_file() and path.suffix in TAKEN:
+            _link(path, job.out / path.name)
+    job.progress.finish("check the base model")
+    return {"parameters": decoder.config.parameters(), "vocab_size": rows}
+
+
+@torch.inference_mode()
+def _require_finite(base: Path, decoder: torch.nn.Module, tokenizer: Tokenizer) -> None:
+    ids = torch.tensor(tokenizer.encode("The chain begins here.") or [0])
+    attend = VarlenAttention(torch.tensor([0, len(ids)], dtype=torch.int32), len(ids))
+    hidden = decoder(ids, torch.arange(len(ids)), attend)
+    if not torch.isfinite(hidden).all():
+        raise UserError(f"{base}: the model's outputs are not finite", "its weights are damaged")
+
+
+def _link(source: Path, target: Path) -> None:
+    """Hard links cost no disk; across file systems a copy must do."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
