@@ -29,7 +29,8 @@ class PythonDocsSource(Section):
     parts: list[Literal["pydoc", "sources", "distributions"]] = ["pydoc", "sources", "distributions"]
     """Pages rendered by pydoc, the standard library's `.py` files, the papers of installed packages."""
     limit_mb: float = Field(default=64, gt=0)
-    """Raw megabytes at most; what is beyond the limit is left out in a fixed order."""
+    """Raw megabytes at most, taken in a fixed order mixed over the parts; a pydoc page counts as
+    twice the source of its module, because it is rendered only when it is needed."""
 
 
 Source = Annotated[PathSource | PythonDocsSource, Field(discriminator="type")]
@@ -42,8 +43,8 @@ class RefineConfig(Section):
 
     languages: list[str] = []
     """Languages to keep, as ISO 639-1 codes; empty keeps every language."""
-    rules: list[RuleSet] = ["gopher-repetition", "gopher-quality"]
-    """Rule sets that a document must pass."""
+    rules: list[RuleSet] = ["gopher-repetition", "gopher-quality", "code"]
+    """Rule sets that a document must pass; each judges its own genres (prose, reference, code)."""
     pii: Literal["mask", "drop", "keep"] = "mask"
     """What happens to e-mail addresses, IP addresses, phone numbers and keys."""
     near_duplicates: float = Field(default=0.8, ge=0, le=1)
@@ -68,9 +69,16 @@ class DialoguesConfig(Section):
 
     tool: Literal["python_docs"] = "python_docs"
     """The tool that the model learns to call."""
+    names: Literal["auto", "python", "headings"] = "auto"
+    """What is asked about: documented names of Python sources, or headings of documents.
+    auto takes Python's where the corpus holds enough of them."""
     tool_share: float = Field(default=0.75, ge=0, le=1)
-    """Share of dialogues in which the model must call the tool; the rest carry the text in the question."""
-    per_name: int = Field(default=4, ge=1)
+    """Share of dialogues in which the model must call the tool; the others carry the text in the
+    question."""
+    unknown_share: float = Field(default=0.25, ge=0, lt=1)
+    """Share of training dialogues about names nobody documented: the tool says so, and so does the
+    model. They have no end of names to copy, and teach not to invent an answer."""
+    per_name: int = Field(default=3, ge=1)
     """Differently worded dialogues per training name."""
     test_names: int = Field(default=200, ge=1)
     """Names held out for the test: no training dialogue mentions them."""
@@ -78,5 +86,7 @@ class DialoguesConfig(Section):
     """Names held out for validation."""
     max_answer_chars: int = Field(default=120, ge=20)
     """Longest answer; an entry whose first sentence is longer is not asked about."""
+    max_text_chars: int = Field(default=200, ge=20)
+    """Longest documentation the tool returns: whole sentences, always the first."""
     seed: int = 0
     """Seed of the split and of the wording."""
