@@ -47,7 +47,7 @@ def walk(loaded: LoadedRecipe, forecast: Forecast, do: Do, decide: Decide) -> Ar
         decide(Decision("Which model?", "a new decoder", "the recipe names no base"))
         tokenizer = do(_node("tokenizer", "tokenizer", recipe.tokenizer, corpus=corpus))
         tokens = do(_node("tokens", "tokenize", recipe.tokens, corpus=corpus, tokenizer=tokenizer))
-        base = do(forecast.add(_pretrain(loaded, tokens, tokenizer)))
+        base = do(_pretrain(loaded, tokens, tokenizer))
     else:
         decide(Decision("Which model?", recipe.model.base, "the recipe names it as base"))
         base = do(_adopt(loaded))
@@ -66,10 +66,10 @@ def walk(loaded: LoadedRecipe, forecast: Forecast, do: Do, decide: Decide) -> Ar
     elif good:
         decide(Decision("Tune?", "no", "the goal is met without it"))
     else:
-        method, reason = forecast.method(recipe, base)
+        method, reason = forecast.method(base)
         decide(Decision("Full training, or an adapter?", method, reason))
         node = _node("model", "tune", recipe.tune, model=base, dialogues=dialogues)
-        model = do(forecast.add(_with(node, identity={"method": method}, extra={"method": method})))
+        model = do(_with(node, identity={"method": method}, extra={"method": method}))
         scores = do(_node("after", "evaluate", recipe.evaluate, model=model, **data))
         good = _meets(recipe.goal, scores, "after tuning", decide)
 
@@ -77,9 +77,7 @@ def walk(loaded: LoadedRecipe, forecast: Forecast, do: Do, decide: Decide) -> Ar
     if recipe.compress is None:
         decide(Decision("Compress?", "no", "the recipe leaves it out"))
     else:
-        small = do(
-            forecast.add(_node("small", "compress", recipe.compress, model=model, tokens=tokens))
-        )
+        small = do(_node("small", "compress", recipe.compress, model=model, tokens=tokens))
         final = _smaller(small, model, decide)
         if final is small:
             do(_node("after-small", "evaluate", recipe.evaluate, model=small, **data))
@@ -113,7 +111,10 @@ def run(
     watchers = Watchers(record, watcher)
     again = ORDER[ORDER.index(start) :] if start else ()
 
+    forecast = Forecast(loaded.recipe)
+
     def do(node: Node) -> Artefact:
+        node = forecast.add(node)
         artefact = keep_or_run(
             node, record.store, watchers, before=earlier.get(node.name), again=node.name in again
         )
@@ -123,7 +124,7 @@ def run(
 
     state, final = "failed", None
     try:
-        final = walk(loaded, Forecast(loaded.recipe.runs), do, record.decided).node
+        final = walk(loaded, forecast, do, record.decided).node
         state = "done"
     except (Reached, KeyboardInterrupt) as stop:
         state = "stopped"
@@ -150,7 +151,10 @@ def plan(loaded: LoadedRecipe) -> tuple[list[Planned], list[Decision]]:
     planned: list[Planned] = []
     decisions: list[Decision] = []
 
+    forecast = Forecast(loaded.recipe)
+
     def do(node: Node) -> Artefact:
+        node = forecast.add(node)
         record = None if node.pending else store.find(node.name, node.key())
         if record is not None:
             planned.append(Planned(node, record, "same work as before"))
@@ -165,7 +169,7 @@ def plan(loaded: LoadedRecipe) -> tuple[list[Planned], list[Decision]]:
         planned.append(Planned(node, None, why))
         return Artefact(node.name, "", None)
 
-    walk(loaded, Forecast(loaded.recipe.runs), do, decisions.append)
+    walk(loaded, forecast, do, decisions.append)
     return planned, decisions
 
 

@@ -189,17 +189,19 @@ class _Where:
         node: yaml.Node = self.tree
         line = 1
         names: list[str] = []
-        for part in location:
+        for index, part in enumerate(location):
+            last = index == len(location) - 1
             if isinstance(node, yaml.MappingNode):
+                # The tag of a discriminated union stands in pydantic's location, not in YAML.
+                if not last and self._is_tag(node, part):
+                    continue
                 for key, value in node.value:
                     if key.value == part:
                         line, node = key.start_mark.line + 1, value
                         names.append(str(part))
                         break
                 else:
-                    # The tag of a discriminated union stands in pydantic's location, not in YAML.
-                    if not self._is_tag(node, part):
-                        names.append(str(part))
+                    names.append(str(part))
             elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
                 node = node.value[part]
                 line = node.start_mark.line + 1
