@@ -17,6 +17,8 @@ class ServeConfig(Section):
     """Address to listen on; loopback unless said otherwise."""
     port: int = Field(default=8000, ge=0, le=65535)
     """TCP port; 0 takes a free one."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic; auto keeps that of the model's files."""
     kv_tokens: int = Field(default=16384, ge=256)
     """Tokens that the paged KV cache holds."""
     kv_bits: Literal[8, 16, 32] | None = None
