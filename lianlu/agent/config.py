@@ -12,7 +12,7 @@ class AgentConfig(Section):
 
     run_fields: ClassVar[frozenset[str]] = frozenset({"parallel"})
 
-    tools: list[Literal["python_docs"]] = ["python_docs"]
+    tools: tuple[Literal["python_docs"], ...] = ("python_docs",)
     """Tools the agent may call."""
     questions: int = Field(default=50, ge=1)
     """Held-out names it is asked about in `lianlu run`."""
