@@ -1,0 +1,154 @@
+"""Pieces to documents with every measure beside them: the part of refining that runs in workers.
+
+Daft is the engine: it hands pieces to worker processes, keeps their order and streams the results.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+# Daft reports home unless told otherwise before it is imported; its worker processes inherit this.
+os.environ.update(DO_NOT_TRACK="1", DAFT_ANALYTICS_ENABLED="0", DAFT_PROGRESS_BAR="0")
+import daft  # noqa: E402
+
+from lianlu.refine import pii  # noqa: E402
+from lianlu.refine.buffers import string_buffers  # noqa: E402
+from lianlu.refine.config import RefineConfig  # noqa: E402
+from lianlu.refine.extract import extract  # noqa: E402
+from lianlu.refine.language import identify  # noqa: E402
+from lianlu.refine.readers import Raw, read  # noqa: E402
+from lianlu.refine.rules.measures import MEASURES, measure  # noqa: E402
+from lianlu.refine.sources import Piece  # noqa: E402
+
+# What a document's `scores` hold, in the order of the column `values`.
+SCORES = (*MEASURES, "language_confidence", *(f"pii_{kind}" for kind in pii.KINDS))
+_PIECES_PER_CALL = 16
+
+DOCUMENT = pa.struct(
+    [
+        ("piece", pa.int64()),
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("genre", pa.string()),
+        ("meta", pa.string()),
+        ("size", pa.int64()),
+        ("error", pa.string()),
+        ("stage", pa.string()),
+        ("text", pa.large_string()),
+        ("lang", pa.string()),
+        ("values", pa.list_(pa.float64())),
+        ("spans", pa.list_(pa.string())),
+    ]
+)
+
+
+def examine(
+    pieces: list[Piece], config: RefineConfig, workers: int
+) -> Iterator[tuple[pa.Table, int]]:
+    """Batches of documents (a table with DOCUMENT's columns) in the order of the pieces, each with
+    the number of pieces that are now done."""
+    numbered = [json.dumps({"number": i, **asdict(piece)}) for i, piece in enumerate(pieces)]
+    examiner = daft.cls(
+        Examiner, use_process=workers > 1, max_concurrency=workers if workers > 1 else None
+    )(config.model_dump_json())
+    frame = daft.from_pydict({"piece": numbered}).into_batches(_PIECES_PER_CALL)
+    frame = frame.select(examiner.documents(frame["piece"]).alias("documents"))
+    done = 0
+    for batch in frame.to_arrow_iter():
+        lists = batch.column("documents")
+        done += len(lists)
+        yield pa.Table.from_struct_array(lists.flatten().cast(DOCUMENT)), done
+
+
+class Examiner:
+    """What a worker process holds: the settings. Its input is pieces as JSON."""
+
+    def __init__(self, config: str) -> None:
+        self.config = RefineConfig.model_validate_json(config)
+
+    @daft.method.batch(
+        return_dtype=daft.DataType.from_arrow_type(pa.list_(DOCUMENT)), batch_size=_PIECES_PER_CALL
+    )
+    def documents(self, pieces: daft.Series) -> pa.Array:
+        """The documents of each piece, as lists of DOCUMENT."""
+        limit = int(self.config.max_document_mb * 1e6)
+        lists = []
+        for line in pieces.to_pylist():
+            fields = json.loads(line)
+            number = fields.pop("number")
+            piece = Piece(**{**fields, "modules": tuple(fields["modules"])})
+            rows = [_row(raw, piece, number, self.config.pii) for raw in read(piece, limit)]
+            _measure(rows)
+            lists.append(rows)
+        return pa.array(lists, pa.list_(DOCUMENT))
+
+
+def document_id(source: str, uri: str, position: int) -> str:
+    """The id of a document: unique, and the same wherever and whenever it is read."""
+    name = f"{source}\0{uri}\0{position}"
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+
+
+def _row(raw: Raw, piece: Piece, number: int, personal: str) -> dict[str, Any]:
+    """One document, extracted, its language known and its personal data masked."""
+    uri = raw.uri.encode("utf-8", "replace").decode()
+    meta = {"uri": uri, "kind": raw.kind, "title": raw.title, "module": raw.module}
+    if piece.kind in {"jsonl", "parquet"}:
+        meta["position"] = str(raw.position)
+    row: dict[str, Any] = {
+        "piece": number,
+        "id": document_id(piece.source, raw.uri, raw.position),
+        "source": piece.source,
+        "uri": uri,
+        "genre": piece.genre,
+        "size": raw.size,
+        "error": raw.error,
+        "stage": "read" if raw.error else "",
+        "text": "",
+        "lang": "",
+        "values": [0.0] * len(SCORES),
+        "spans": [""] * len(SCORES),
+    }
+    if not raw.error:
+        try:
+            row["text"], meta["title"] = extract(raw.text, raw.kind)
+            meta["title"] = raw.title or meta["title"]
+        # Whatever an extractor trips over on one page, the others go on.
+        except Exception as error:  # noqa: BLE001
+            row["error"], row["stage"] = f"{type(error).__name__}: {error}", "extract"
+    if not row["error"] and not row["text"]:
+        row["error"], row["stage"] = "no text in it", "extract"
+    row["meta"] = json.dumps({k: v for k, v in meta.items() if v}, ensure_ascii=False)
+    if row["error"]:
+        return row
+    row["lang"], confidence = ("code", 1.0) if piece.genre == "code" else identify(row["text"])
+    values = row["values"]
+    values[len(MEASURES)] = confidence
+    spans = [] if personal == "keep" else pii.find(row["text"])
+    for _, _, kind in spans:
+        values[SCORES.index(f"pii_{kind}")] += 1
+    if personal == "mask":
+        row["text"] = pii.mask(row["text"], spans)
+    return row
+
+
+def _measure(rows: list[dict[str, Any]]) -> None:
+    """Fill in the measures of the rules, and for repetitions the text that repeats."""
+    texts = [row["text"].encode("utf-8", "replace").decode() for row in rows]
+    data, offsets = string_buffers(texts)
+    columns, spans = measure(data, offsets)
+    for i, row in enumerate(rows):
+        row["text"] = texts[i]
+        row["values"][: len(MEASURES)] = columns[i].tolist()
+        for j in range(len(MEASURES)):
+            first, last = spans[i, j] + offsets[i]
+            if last > first:
+                row["spans"][j] = bytes(data[first : min(last, first + 160)]).decode(
+                    "utf-8", "ignore"
+                )

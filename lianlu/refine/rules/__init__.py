@@ -1,0 +1,1 @@
+"""Named rule sets: what they measure, and the thresholds that drop a document."""
