@@ -1,16 +1,75 @@
 """How probable a model finds documents: the sum behind perplexity and bits per byte."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lianlu.errors import UserError
 from lianlu.model.attention import VarlenAttention
 from lianlu.model.decoder import Attend, Decoder
+from lianlu.model.tokenizer import Tokenizer
 
 # Elements of the logits that are held at once, in float32: 64 MiB.
 LOGITS = 1 << 24
+
+Wrap = Callable[[Attend], Attend]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Documents that training has not seen, in a fixed order."""
+
+    ids: list[str]
+    texts: list[str]
+
+    def bytes(self) -> np.ndarray:
+        """UTF-8 bytes of each document, float64."""
+        return np.array([len(text.encode()) for text in self.texts], dtype=np.float64)
+
+
+def read_held_out(tokens: Path, count: int) -> HeldOut:
+    """The first `count` documents that are not empty of a tokens directory's `valid.parquet`.
+
+    Raises:
+        UserError: there is no readable `valid.parquet`, or nothing in it.
+    """
+    path = tokens / "valid.parquet"
+    try:
+        table = pq.read_table(path, columns=["id", "text"]).to_pylist()
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
+        raise UserError(f"{path}: no held-out documents: {error}") from error
+    rows = [row for row in table if row["text"]][:count]
+    if not rows:
+        raise UserError(f"{path}: no held-out documents", "raise the recipe's tokens.holdout")
+    return HeldOut([row["id"] for row in rows], [row["text"] for row in rows])
+
+
+def bits_per_byte(
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    held_out: HeldOut,
+    *,
+    wrap: Wrap | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Bits per UTF-8 byte of each document, float64; weigh by `held_out.bytes()` for their mean.
+
+    Raises:
+        UserError: the tokenizer has no token to start a document with.
+    """
+    prefix = tokenizer.eos_id if tokenizer.bos_id is None else tokenizer.bos_id
+    if prefix is None:
+        raise UserError("the tokenizer has neither a bos nor an eos token to start a document with")
+    documents = tokenizer.encode_batch(held_out.texts)
+    nats = document_nats(decoder, documents, prefix, wrap=wrap, advance=advance)
+    return np.array(nats) / math.log(2) / held_out.bytes()
 
 
 @torch.inference_mode()
@@ -20,7 +79,7 @@ def document_nats(
     prefix: int,
     *,
     pack: int = 4096,
-    wrap: Callable[[Attend], Attend] | None = None,
+    wrap: Wrap | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Negative log-likelihood of each document in nats, every token predicted exactly once.
@@ -69,7 +128,7 @@ def _add(
     decoder: Decoder,
     windows: list[_Window],
     device: torch.device,
-    wrap: Callable[[Attend], Attend] | None,
+    wrap: Wrap | None,
 ) -> None:
     """Run one packed forward and add each window's nats to its document."""
     lengths = torch.tensor([len(inputs) for _, inputs, _ in windows])

@@ -1,0 +1,92 @@
+"""What compression cost and what it gained."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lianlu import statistics
+from lianlu.job import Facts
+from lianlu.model.attention import VarlenAttention
+from lianlu.model.decoder import Attend, Decoder
+from lianlu.model.likelihood import Wrap
+
+
+def losses(before: np.ndarray, after: np.ndarray, cached: np.ndarray, sizes: np.ndarray) -> Facts:
+    """Bits per byte before, after, and with the rounded KV cache; and the relative rise.
+
+    Arrays hold bits per byte and bytes of each document. The rise is that of the model as it will
+    be served, cache included; its interval is paired: both models read the same documents.
+    """
+    rise = statistics.mean((cached - before) / before, before * sizes)
+    weights_only = float((after * sizes).sum() / (before * sizes).sum() - 1)
+    return {
+        "loss": rise.value,
+        "loss_low": rise.low,
+        "loss_high": rise.high,
+        "loss_of_weights": weights_only,
+        "loss_of_kv": rise.value - weights_only,
+        "documents": len(sizes),
+        "bits_per_byte": {
+            "before": asdict(statistics.mean(before, sizes)),
+            "weights": asdict(statistics.mean(after, sizes)),
+            "after": asdict(statistics.mean(cached, sizes)),
+        },
+    }
+
+
+def rounded_cache(bits: int) -> Wrap:
+    """Attention that reads keys and values as a cache of `bits` bits gives them back.
+
+    Per token and head, between the vector's least and greatest element, as the engine stores them.
+    """
+
+    def wrap(attend: Attend) -> Attend:
+        def rounded(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return attend(layer, q, _round(k, bits), _round(v, bits))
+
+        return rounded if bits < 16 else attend
+
+    return wrap
+
+
+def weight_bytes(path: Path) -> int:
+    """Size of a model directory's safetensors files."""
+    return sum(file.stat().st_size for file in path.glob("*.safetensors"))
+
+
+@torch.inference_mode()
+def decode_speed(decoder: Decoder, seconds: float = 0.5) -> float:
+    """Tokens a second of one sequence, attention over the past left out: what the weights cost."""
+    token = torch.zeros(1, dtype=torch.int64)
+    attend = VarlenAttention(torch.tensor([0, 1]))
+    times: list[float] = []
+    decoder.logits(decoder(token, token, attend))  # builds the copies that are made on first use
+    until = time.perf_counter() + seconds
+    while not times or time.perf_counter() < until:
+        start = time.perf_counter()
+        decoder.logits(decoder(token, token, attend))
+        times.append(time.perf_counter() - start)
+    return 1 / sorted(times)[len(times) // 2]
+
+
+def summary(facts: Facts, speeds: Sequence[float]) -> str:
+    """One line for the person watching."""
+    size, bits = facts["bytes"], facts["bits_per_byte"]
+    return (
+        f"{size['before'] / 1e6:.1f} → {size['after'] / 1e6:.1f} MB, "
+        f"{bits['before']['value']:.4f} → {bits['after']['value']:.4f} bits per byte "
+        f"({facts['loss']:+.2%}, {facts['allowed']:.0%} allowed), "
+        f"{speeds[0]:.0f} → {speeds[1]:.0f} tokens/s for one sequence"
+    )
+
+
+def _round(x: Tensor, bits: int) -> Tensor:
+    """Through a cache of `bits` bits and back: x [..., D], one range for each vector."""
+    low, high = x.float().aminmax(dim=-1, keepdim=True)
+    scale = ((high - low) / (2**bits - 1)).clamp_min(1e-12)
+    return (((x - low) / scale).round() * scale + low).to(x.dtype)
