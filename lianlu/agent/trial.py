@@ -56,7 +56,7 @@ def load_questions(dialogues: Path) -> list[Row]:
     """The test rows that ask for a tool call. Raises UserError when there is none to be read."""
     path = dialogues / "test.jsonl"
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in path.read_bytes().splitlines()]
         rows = [row for row in rows if row["meta"]["kind"] == "tool"]
     except FileNotFoundError:
         raise UserError(f"{dialogues}: no test.jsonl", "give a directory of dialogues") from None

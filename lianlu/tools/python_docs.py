@@ -32,7 +32,7 @@ def load_texts(dialogues: Path) -> dict[str, str]:
     """
     path = dialogues / ENTRIES
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in path.read_bytes().splitlines()]
         return {row["name"]: row["text"] for row in rows}
     except FileNotFoundError:
         raise UserError(f"{dialogues}: no {ENTRIES}", "give a directory of dialogues") from None
