@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ PIECES = (
     r"|\s+(?!\S)"
     r"|\s+"
 )
+
+# What the chat template writes around every call. Corpora hardly hold it, so it is shown to the
+# trainer often enough to become whole tokens; short contexts are not to be spent on quotes.
+FRAME = 'system\nuser\nassistant\ntool\nTools:\n{"name":"a","arguments":{"a":"a"}}\n'
+FRAMES = 2000
 
 
 class Tokenizer:
@@ -135,7 +141,7 @@ def train_tokenizer(config: TokenizerConfig, job: Job) -> Facts:
         max_token_length=32,
     )
     sample = _Sample(job, config.sample_mb * 1e6)
-    tokenizer.train_from_iterator(iter(sample), trainer)
+    tokenizer.train_from_iterator(chain([FRAME * FRAMES], sample), trainer)
     if not sample.documents:
         raise UserError("the corpus holds no text to train a tokenizer on")
     definition = tokenizer.to_str(pretty=True)
