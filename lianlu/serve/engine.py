@@ -110,6 +110,12 @@ class Engine:
         if not request.finished:
             self._finish(request, "abort")
 
+    def fail(self, request: Request, error: Exception) -> None:
+        """End a request because of an error of its own."""
+        if not request.finished:
+            request.error = f"{type(error).__name__}: {error}"
+            self._finish(request, "error")
+
     @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
@@ -163,7 +169,7 @@ class Engine:
         except Exception as error:  # whatever a kernel raises must not end the other requests
             if len(chunks) > 1:
                 return [request for chunk in chunks for request in self._run([chunk])]
-            self._fail(chunks[0].request, error)
+            self.fail(chunks[0].request, error)
             return [chunks[0].request]
         for chunk in chunks:
             self.scheduler.computed(chunk)
@@ -172,7 +178,7 @@ class Engine:
             try:
                 self._advance(request, row, plain)
             except Exception as error:  # one request's grammar or logits are its own trouble
-                self._fail(request, error)
+                self.fail(request, error)
         return requests
 
     def _advance(self, request: Request, logits: Tensor, plain: int | None) -> None:
@@ -196,10 +202,6 @@ class Engine:
             self._finish(request, "stop")
         elif request.remaining == 0:
             self._finish(request, "length")
-
-    def _fail(self, request: Request, error: Exception) -> None:
-        request.error = f"{type(error).__name__}: {error}"
-        self._finish(request, "error")
 
     def _finish(self, request: Request, reason: FinishReason) -> None:
         request.stream.finish()

@@ -42,12 +42,6 @@ class Grammars:
             json.dumps(definition), n_vocab=size, eos_token=list(stop_ids) or None
         )
 
-    def check(self, grammar: str) -> None:
-        """Raise GrammarError when `grammar` does not compile."""
-        if complaint := LLMatcher.validate_grammar(grammar, self._tokenizer):
-            if not complaint.startswith("WARNING"):
-                raise GrammarError(complaint)
-
     def start(self, grammar: str) -> "Follower":
         """A follower at the beginning of `grammar`.
 

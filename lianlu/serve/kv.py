@@ -66,7 +66,10 @@ class KVCache:
             self.store[i].index_copy_(0, slots, x.to(self.store[i].dtype))
 
     def read(self, layer: int, pages: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of `pages` int64 [N], each [N · PAGE, KV, D]; valid until the next read."""
+        """Keys and values of `pages` int64 [N], each [N · PAGE, KV, D].
+
+        They lie in shared buffers: valid until the next read.
+        """
         return self._gather(2 * layer, pages), self._gather(2 * layer + 1, pages)
 
     def _gather(self, i: int, pages: Tensor) -> Tensor:

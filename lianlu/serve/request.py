@@ -72,6 +72,14 @@ class SamplingParams:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A prompt of token ids and how to go on from it."""
+
+    prompt: list[int]
+    params: SamplingParams
+
+
+@dataclass(frozen=True)
 class TokenLogprob:
     """One generated token under the model's own distribution (before temperature and masks)."""
 

@@ -96,7 +96,7 @@ def test_a_full_queue_refuses() -> None:
 )
 def test_any_order_of_events_ends_with_every_page_free(actions, budget: int) -> None:
     pool = PagePool(8)
-    scheduler = Scheduler(pool, batch_tokens=budget, max_requests=5, context=96)
+    scheduler = Scheduler(pool, batch_tokens=budget, max_requests=5, context=100)
     requests: list[Request] = []
     for what, a, b in actions:
         if what == "submit" and not scheduler.full:
