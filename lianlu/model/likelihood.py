@@ -28,6 +28,8 @@ class HeldOut:
 
     ids: list[str]
     texts: list[str]
+    rows: list[int]
+    """Their places in `valid.parquet` and among the documents of `valid.bin`."""
 
     def bytes(self) -> np.ndarray:
         """UTF-8 bytes of each document, float64."""
@@ -45,10 +47,10 @@ def read_held_out(tokens: Path, count: int) -> HeldOut:
         table = pq.read_table(path, columns=["id", "text"]).to_pylist()
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
         raise UserError(f"{path}: no held-out documents: {error}") from error
-    rows = [row for row in table if row["text"]][:count]
+    rows = [i for i, row in enumerate(table) if row["text"]][:count]
     if not rows:
         raise UserError(f"{path}: no held-out documents", "raise the recipe's tokens.holdout")
-    return HeldOut([row["id"] for row in rows], [row["text"] for row in rows])
+    return HeldOut([table[i]["id"] for i in rows], [table[i]["text"] for i in rows], rows)
 
 
 def bits_per_byte(

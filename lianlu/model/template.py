@@ -5,17 +5,21 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import Node
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lianlu.errors import UserError
-from lianlu.model.tokenizer import CALL, END, Tokenizer, read_settings
+from lianlu.model.calls import FORMS, CallForm, Tool, call_form, function
+from lianlu.model.tokenizer import END, Tokenizer, read_settings
 
 Message = Mapping[str, Any]
-Tool = Mapping[str, Any]
 
 # A character that Unicode keeps out of text; it marks what a message wrote itself.
 MARK = "\ufdd0"
@@ -35,7 +39,7 @@ class ChatTemplate:
             raise UserError(f"the chat template does not parse: {error}") from error
         specials = sorted(tokenizer.special_ids, key=len, reverse=True)
         self._specials = re.compile("|".join(map(re.escape, specials)) or r"(?!)")
-        self._names = {id_: name for name, id_ in tokenizer.special_ids.items()}
+        self._form = call_form(source, tokenizer)
 
     @classmethod
     def load(cls, directory: Path) -> "ChatTemplate":
@@ -104,9 +108,10 @@ class ChatTemplate:
         ids = self.encode(messages, tools)
         mask = [False] * len(ids)
         for i, message in enumerate(messages):
-            if not message.get("train", message["role"] == "assistant"):
+            answers = message.get("role") == "assistant"
+            if not message.get("train", answers):
                 continue
-            prompt = self.encode(messages[:i], tools, generate=True)
+            prompt = self.encode(messages[:i], tools, generate=answers)
             turn = self.encode(messages[: i + 1], tools)
             if ids[: len(turn)] != turn or turn[: len(prompt)] != prompt:
                 raise UserError(
@@ -126,38 +131,38 @@ class ChatTemplate:
 
     def parse(self, token_ids: Sequence[int]) -> dict[str, Any]:
         """The assistant's message in what the model produced; a malformed call is content."""
-        ids = list(token_ids)
-        while ids and ids[-1] in self.stop_ids:
-            ids.pop()
-        call = self.tokenizer.special_ids.get(CALL)
-        parts: list[list[int]] = [[]]
-        for token in ids:
-            if token == call:
-                parts.append([])
-            else:
-                parts[-1].append(token)
-        calls = [_call(i, self.tokenizer.decode(part)) for i, part in enumerate(parts[1:])]
-        message: dict[str, Any] = {"role": "assistant"}
-        if any(call is None for call in calls):
-            return message | {"content": self.tokenizer.decode(ids)}
-        text = self.tokenizer.decode(parts[0], specials=False)
-        message["content"] = text or (None if calls else "")
-        return message | ({"tool_calls": calls} if calls else {})
+        ids = list(takewhile(lambda token: token not in self.stop_ids, token_ids))
+        message = {"role": "assistant"}
+        if self._form is None:
+            return message | {"content": self.tokenizer.decode(ids, specials=False)}
+        return message | self._form.parse(ids, self.tokenizer)
 
     def tool_grammar(self, tools: Sequence[Tool]) -> str:
-        """llguidance grammar (Lark) of a reply: text, or one well-formed call of a tool."""
-        return f"start: (TEXT | call) {END}\nTEXT: /(.|\\n)*/\n" + _calls(tools)
+        """llguidance grammar (Lark) of a reply: text, or one well-formed call of a tool.
+
+        Raises:
+            UserError: the template has no form for calls.
+        """
+        return self._calls().grammar(tools, or_text=True)
 
     def call_grammar(self, tools: Sequence[Tool], required: str | None = None) -> str:
         """llguidance grammar (Lark) of one well-formed call; of `required` alone where named.
 
         Raises:
-            UserError: there is no tool of that name.
+            UserError: there is no tool of that name, or the template has no form for calls.
         """
-        chosen = [tool for tool in tools if required in (None, _function(tool)["name"])]
+        chosen = [tool for tool in tools if required in (None, function(tool)["name"])]
         if not chosen:
             raise UserError(f"no tool is named {required!r}")
-        return f"start: call {END}\n" + _calls(chosen)
+        return self._calls().grammar(chosen, or_text=False)
+
+    def _calls(self) -> CallForm:
+        if self._form is None:
+            raise UserError(
+                "this chat template writes tool calls in no form that we know",
+                f"known: {', '.join(form.opening for form in FORMS)}",
+            )
+        return self._form
 
     def _render(
         self, messages: Sequence[Message], tools: Sequence[Tool] | None, generate: bool
@@ -168,8 +173,8 @@ class ChatTemplate:
                 messages=[self._mark(_normal(message)) for message in messages],
                 tools=[self._mark(tool) for tool in tools] if tools else None,
                 add_generation_prompt=generate,
-                bos_token=self._names.get(self.tokenizer.bos_id or -1, ""),
-                eos_token=self._names.get(self.tokenizer.eos_id or -1, ""),
+                bos_token=self.tokenizer.bos or "",
+                eos_token=self.tokenizer.eos or "",
             )
         except jinja2.TemplateError as error:
             raise UserError(f"the chat template refuses these messages: {error}") from error
@@ -205,45 +210,6 @@ def _with_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
     return {**call, "function": function}
 
 
-def _call(index: int, text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text)
-        name, arguments = value["name"], value["arguments"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        return None
-    function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
-    return {"id": f"call_{index}", "type": "function", "function": function}
-
-
-def _function(tool: Tool) -> Mapping[str, Any]:
-    return tool.get("function", tool)
-
-
-def _calls(tools: Sequence[Tool]) -> str:
-    names = " | ".join(f"call_{i}" for i in range(len(tools)))
-    rules = [f"call: {CALL} ({names})"]
-    for i, tool in enumerate(tools):
-        function = _function(tool)
-        schema = {
-            "x-guidance": {
-                "whitespace_flexible": False,
-                "item_separator": ",",
-                "key_separator": ":",
-            },
-            "type": "object",
-            "properties": {
-                "name": {"const": function["name"]},
-                "arguments": function.get("parameters") or {"type": "object"},
-            },
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
-        }
-        rules.append(f"call_{i}: %json {json.dumps(schema, ensure_ascii=False)}")
-    return "\n".join(rules) + "\n"
-
-
 def _stop_ids(directory: Path) -> list[int]:
     path = directory / "generation_config.json"
     if not path.is_file():
@@ -256,13 +222,26 @@ def _stop_ids(directory: Path) -> list[int]:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
-    """The environment that Hugging Face templates are written for."""
+    """The environment that Hugging Face templates are written for.
+
+    `strftime_now` is left out: a prompt that changes with the day cannot be replayed.
+    """
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
     )
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _refuse
     return environment
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks what is trained for others; here it is only rendered."""
+
+    tags = {"generation"}  # noqa: RUF012 (as jinja2 declares it)
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def _tojson(

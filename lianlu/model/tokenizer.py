@@ -44,14 +44,16 @@ class Tokenizer:
         added = value.get("added_tokens") or []
         # A token that is added but not marked special would be found in plain text.
         value["added_tokens"] = [{**token, "special": True} for token in added]
-        definition_of_specials = json.dumps(value)
-        self._plain = tokenizers.Tokenizer.from_str(definition_of_specials)
+        value |= {"truncation": None, "padding": None}
+        guarded = json.dumps(value)
+        self._plain = tokenizers.Tokenizer.from_str(guarded)
         self._plain.encode_special_tokens = True
-        self._rendered = tokenizers.Tokenizer.from_str(definition_of_specials)
+        self._rendered = tokenizers.Tokenizer.from_str(guarded)
         self.special_ids: dict[str, int] = {token["content"]: token["id"] for token in added}
-        self.vocab_size: int = self._plain.get_vocab_size(with_added_tokens=True)
-        self.eos_id = self._id(eos)
-        self.bos_id = self._id(bos)
+        # Ids may have gaps: what counts is the largest.
+        self.vocab_size: int = 1 + max(self._plain.get_vocab(with_added_tokens=True).values())
+        self.eos, self.bos = eos, bos
+        self.eos_id, self.bos_id = self._id(eos), self._id(bos)
         self.digest = hashlib.sha256(definition.encode()).hexdigest()
 
     @classmethod
