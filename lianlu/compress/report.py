@@ -1,5 +1,6 @@
 """What compression cost and what it gained."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,19 +23,19 @@ def losses(before: np.ndarray, after: np.ndarray, cached: np.ndarray, sizes: np.
     Arrays hold bits per byte and bytes of each document. The rise is that of the model as it will
     be served, cache included; its interval is paired: both models read the same documents.
     """
-    rise = statistics.mean((cached - before) / before, before * sizes)
+    rise = _finite(statistics.mean((cached - before) / before, before * sizes))
     weights_only = float((after * sizes).sum() / (before * sizes).sum() - 1)
     return {
-        "loss": rise.value,
-        "loss_low": rise.low,
-        "loss_high": rise.high,
+        "loss": rise["value"],
+        "loss_low": rise["low"],
+        "loss_high": rise["high"],
         "loss_of_weights": weights_only,
-        "loss_of_kv": rise.value - weights_only,
+        "loss_of_kv": rise["value"] - weights_only,
         "documents": len(sizes),
         "bits_per_byte": {
-            "before": asdict(statistics.mean(before, sizes)),
-            "weights": asdict(statistics.mean(after, sizes)),
-            "after": asdict(statistics.mean(cached, sizes)),
+            "before": _finite(statistics.mean(before, sizes)),
+            "weights": _finite(statistics.mean(after, sizes)),
+            "after": _finite(statistics.mean(cached, sizes)),
         },
     }
 
@@ -83,6 +84,11 @@ def summary(facts: Facts, speeds: Sequence[float]) -> str:
         f"({facts['loss']:+.2%}, {facts['allowed']:.0%} allowed), "
         f"{speeds[0]:.0f} → {speeds[1]:.0f} tokens/s for one sequence"
     )
+
+
+def _finite(interval: statistics.Interval) -> Facts:
+    """As JSON, which has no infinity: the bounds of a single document are null."""
+    return {k: v if math.isfinite(v) else None for k, v in asdict(interval).items()}
 
 
 def _round(x: Tensor, bits: int) -> Tensor:

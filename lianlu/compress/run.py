@@ -1,7 +1,7 @@
 """A model to a smaller one, with the loss measured on held-out documents."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ def compress(config: CompressConfig, job: Job) -> Facts:
     """Write `inputs["model"]` with 4-bit linears to `job.out`; measure on `inputs["tokens"]`.
 
     Facts: `loss` (relative rise of bits per byte as served, with its interval), `allowed`,
-    `accepted`, `bytes`, and `layers`, worst first. The model is written whether accepted or not.
+    `accepted`, `bytes`, and `layers`, worst first, with their errors. The model is written whether accepted or not.
 
     Raises:
         UserError: the model is compressed already, a name in `leave` is unknown, no layer can be
@@ -69,7 +69,8 @@ def compress(config: CompressConfig, job: Job) -> Facts:
     facts = losses(before, after, cached, held_out.bytes()) | {
         "allowed": config.max_loss,
         "bytes": {"before": weight_bytes(source), "after": weight_bytes(job.out)},
-        "layers": [asdict(layer) for layer in layers],
+        "layers": [layer.name for layer in layers],
+        "layer_errors": {layer.name: layer.error for layer in layers},
     }
     facts["accepted"] = facts["loss"] <= config.max_loss
     write_json(job.out / "compression.json", facts)

@@ -54,7 +54,7 @@ def decoder() -> Decoder:
 
 
 def tiny_decoder(vocab_size: int = 400) -> Decoder:
-    """Random weights, one input channel in a group much louder than the others, as trained models have."""
+    """Random weights; one input channel in a group is much louder, as in trained models."""
     decoder = Decoder(DecoderConfig.new(vocab_size, 2, 64, 4, 4, 64))
     init_weights(decoder, seed=0)
     with torch.no_grad():

@@ -20,6 +20,14 @@ def test_the_rise_is_that_of_the_totals() -> None:
     assert facts["bits_per_byte"]["after"]["value"] == pytest.approx((cached @ sizes) / 450)
 
 
+def test_one_document_has_no_interval() -> None:
+    one = np.ones(1)
+    facts = losses(one, one * 1.01, one * 1.02, one)
+    assert facts["loss"] == pytest.approx(0.02)
+    assert facts["loss_low"] is None
+    assert facts["bits_per_byte"]["before"]["high"] is None
+
+
 def test_the_cache_is_rounded_as_the_engine_rounds_it() -> None:
     k, v = torch.randn(7, 2, 16), torch.randn(7, 2, 16)
     given: list[torch.Tensor] = []
