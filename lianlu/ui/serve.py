@@ -1,0 +1,72 @@
+"""Run the console on this machine."""
+
+import errno
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from lianlu.errors import UserError
+from lianlu.ui.app import LOOPBACK, create_app
+from lianlu.ui.chat import Ask
+from lianlu.ui.plotly import plotly_script
+from lianlu.ui.reader import run_folder
+
+
+def serve(
+    runs: Path,
+    run: str | None,
+    host: str,
+    port: int,
+    chat_url: str | None = None,
+    ask: Ask | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the console until it is stopped; `say` gets its address. Port 0 takes a free one.
+
+    Raises UserError when the run does not exist, the host is not loopback, or the port is in use.
+    """
+    plotly_script()
+    if run is not None:
+        run_folder(runs, run)
+    elif not runs.is_dir():
+        raise UserError(f"{runs}: no such folder", "`lianlu run RECIPE` makes the first run")
+    listener = listen(host, port)
+    address = f"[{host}]" if ":" in host else host
+    url = f"http://{address}:{listener.getsockname()[1]}/"
+    say(f"the console is at {url}{f'runs/{run}' if run else ''} (Ctrl-C ends it)")
+    config = uvicorn.Config(
+        create_app(runs, run, chat_url, ask),
+        log_level="warning",
+        # Pages hold their event stream open; without a limit Ctrl-C would wait for them.
+        timeout_graceful_shutdown=1,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on a loopback address. Raises UserError with advice."""
+    if host not in LOOPBACK:
+        raise UserError(
+            f"{host}: the console has no login, so it listens on loopback only",
+            f"from another machine: ssh -L {port or 7860}:127.0.0.1:{port or 7860} this-machine",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            advice = f"`--port {port + 1}`, or `--port 0` for a free one"
+            raise UserError(f"port {port} of {host} is in use", advice) from None
+        raise UserError(
+            f"cannot listen on {host}:{port}: {error.strerror}", "try --port 0"
+        ) from None
+    return listener
