@@ -207,14 +207,14 @@ def agent(
 ) -> None:
     """Let the served model answer with its tools, and show each call."""
     from lianlu.agent.config import AgentConfig
-    from lianlu.agent.console import converse
+    from lianlu.agent.console import talk
     from lianlu.record import read_run
     from lianlu.serve.background import served
     from lianlu.serve.config import ServeConfig
 
     found = read_run(runs, name)
     with served(found.model(), ServeConfig(port=0)) as url:
-        converse(AgentConfig(), url, found.step("dialogues"), question)
+        talk(AgentConfig(), url, found.step("dialogues"), [question] if question else None)
 
 
 @app.command(epilog="Example: [bold]lianlu evaluate ./my-model --data demo[/]")

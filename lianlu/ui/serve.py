@@ -13,6 +13,8 @@ from lianlu.ui.chat import Ask
 from lianlu.ui.plotly import plotly_script
 from lianlu.ui.reader import run_folder
 
+Say = Callable[[str], None]
+
 
 def serve(
     runs: Path,
@@ -21,7 +23,7 @@ def serve(
     port: int,
     chat_url: str | None = None,
     ask: Ask | None = None,
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> None:
     """Serve the console until it is stopped; `say` gets its address. Port 0 takes a free one.
 
