@@ -15,10 +15,10 @@ class PathSource(Section):
 
     type: Literal["path"] = "path"
     path: Path
-    """File or folder, relative to the recipe: HTML, text, Markdown, RST, source code, JSONL, Parquet."""
+    """File or folder, from the recipe: HTML, text, Markdown, RST, source code, JSONL, Parquet."""
     name: str = ""
     """How the source is called in the corpus; the folder's name when empty."""
-    include: list[str] = ["**/*"]
+    include: list[str] = Field(default=["**/*"])
     """Glob patterns below `path` that are read."""
 
 
@@ -26,8 +26,10 @@ class PythonDocsSource(Section):
     """The documentation and sources of the machine's own Python."""
 
     type: Literal["python-docs"] = "python-docs"
-    parts: list[Literal["pydoc", "sources", "distributions"]] = ["pydoc", "sources", "distributions"]
-    """Pages rendered by pydoc, the standard library's `.py` files, the papers of installed packages."""
+    parts: list[Literal["pydoc", "sources", "distributions"]] = Field(
+        default=["pydoc", "sources", "distributions"]
+    )
+    """Pages that pydoc renders, the standard library's sources, papers of installed packages."""
     limit_mb: float = Field(default=64, gt=0)
     """Raw megabytes at most, taken in a fixed order mixed over the parts; a pydoc page counts as
     twice the source of its module, because it is rendered only when it is needed."""
@@ -41,14 +43,14 @@ class RefineConfig(Section):
 
     run_fields: ClassVar[frozenset[str]] = frozenset({"workers"})
 
-    languages: list[str] = []
+    languages: list[str] = Field(default=[])
     """Languages to keep, as ISO 639-1 codes; empty keeps every language."""
-    rules: list[RuleSet] = ["gopher-repetition", "gopher-quality", "code"]
+    rules: list[RuleSet] = Field(default=["gopher-repetition", "gopher-quality", "code"])
     """Rule sets that a document must pass; each judges its own genres (prose, reference, code)."""
     pii: Literal["mask", "drop", "keep"] = "mask"
     """What happens to e-mail addresses, IP addresses, phone numbers and keys."""
     near_duplicates: float = Field(default=0.8, ge=0, le=1)
-    """Jaccard similarity of 5-word shingles from which documents are one; 0 keeps near duplicates."""
+    """Jaccard similarity of 5-word shingles from which documents are one; 0 keeps all of them."""
     min_chars: int = Field(default=64, ge=0)
     """Shorter documents are dropped."""
     max_document_mb: float = Field(default=16, gt=0)

@@ -38,7 +38,8 @@ def exact_duplicates(texts: pa.Array | pa.ChunkedArray) -> Clusters:
     """Documents with the same bytes; the first of equal ones is the head."""
     data, offsets = string_buffers(texts)
     head = np.arange(len(texts), dtype=np.int64)
-    view, seen = memoryview(data), {}
+    view = memoryview(data)  # type: ignore[arg-type]
+    seen: dict[bytes, int] = {}
     for i in range(len(texts)):
         key = xxhash.xxh3_128_digest(view[offsets[i] : offsets[i + 1]])
         head[i] = seen.setdefault(key, i)
@@ -50,8 +51,8 @@ def near_duplicates(
 ) -> Clusters:
     """Documents whose 5-word shingles have a Jaccard similarity of at least `threshold`.
 
-    At least 99 % of the pairs at the threshold become candidates (more above it), and every merge is
-    verified. The result does not depend on `threads`.
+    At least 99 % of the pairs at the threshold become candidates (more above it), and every merge
+    is verified. The result does not depend on `threads`.
     """
     data, offsets = string_buffers(texts)
     n = len(texts)

@@ -14,16 +14,16 @@ import pyarrow as pa
 
 # Daft reports home unless told otherwise before it is imported; its worker processes inherit this.
 os.environ.update(DO_NOT_TRACK="1", DAFT_ANALYTICS_ENABLED="0", DAFT_PROGRESS_BAR="0")
-import daft  # noqa: E402
+import daft
 
-from lianlu.refine import pii  # noqa: E402
-from lianlu.refine.buffers import string_buffers  # noqa: E402
-from lianlu.refine.config import RefineConfig  # noqa: E402
-from lianlu.refine.extract import extract  # noqa: E402
-from lianlu.refine.language import identify  # noqa: E402
-from lianlu.refine.readers import Raw, read  # noqa: E402
-from lianlu.refine.rules.measures import MEASURES, measure  # noqa: E402
-from lianlu.refine.sources import Piece  # noqa: E402
+from lianlu.refine import pii
+from lianlu.refine.buffers import string_buffers
+from lianlu.refine.config import RefineConfig
+from lianlu.refine.extract import extract
+from lianlu.refine.language import identify
+from lianlu.refine.readers import Raw, read
+from lianlu.refine.rules.measures import MEASURES, measure
+from lianlu.refine.sources import Piece
 
 # What a document's `scores` hold, in the order of the column `values`.
 SCORES = (*MEASURES, "language_confidence", *(f"pii_{kind}" for kind in pii.KINDS))
@@ -120,7 +120,7 @@ def _row(raw: Raw, piece: Piece, number: int, personal: str) -> dict[str, Any]:
             row["text"], meta["title"] = extract(raw.text, raw.kind)
             meta["title"] = raw.title or meta["title"]
         # Whatever an extractor trips over on one page, the others go on.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             row["error"], row["stage"] = f"{type(error).__name__}: {error}", "extract"
     if not row["error"] and not row["text"]:
         row["error"], row["stage"] = "no text in it", "extract"

@@ -10,7 +10,9 @@ from resiliparse.parse.html import HTMLTree
 
 # Sequences that UTF-8 leaves when it was read as Latin-1 or Windows-1252. ftfy is slow: only
 # text that shows one of them is worth its look.
-_MOJIBAKE = re.compile("[\u00c2\u00c3\u00e2\u00d0\u00d1][\u0080-\u00bf\u0152-\u0178\u02c6-\u2122]|\ufffd")
+_MOJIBAKE = re.compile(
+    "[\u00c2\u00c3\u00e2\u00d0\u00d1][\u0080-\u00bf\u0152-\u0178\u02c6-\u2122]|\ufffd"
+)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]|[\ud800-\udfff]")
 _ODD_SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)

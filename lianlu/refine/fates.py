@@ -119,7 +119,7 @@ def policies(config: RefineConfig) -> list[tuple[str, tuple[Rule, ...]]]:
     """The stages that judge by measures, in order, with their rules."""
     stages: list[tuple[str, tuple[Rule, ...]]] = []
     if config.languages:
-        kept = Rule("language.not_kept", "language_kept", least=1, genres=ALL)
+        kept = Rule("language.not_wanted", "language_kept", least=1, genres=ALL)
         stages.append(("language", (kept,)))
     stages.append(("length", (Rule("length.chars", "chars", least=config.min_chars, genres=ALL),)))
     stages += [(name, RULE_SETS[name]) for name in dict.fromkeys(config.rules)]

@@ -16,7 +16,7 @@ def _identifier() -> langid.LanguageIdentifier:
 
 
 def identify(text: str) -> tuple[str, float]:
-    """`(ISO 639 code, confidence in 0..1)` of a text; the code is `und` for text without letters."""
+    """`(ISO 639 code, confidence in 0..1)` of a text; the code of text without letters is `und`."""
     head = text[:_LOOKED_AT]
     if not any(map(str.isalpha, head)):
         return "und", 0.0

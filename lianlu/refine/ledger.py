@@ -17,7 +17,10 @@ SCHEMA = pa.schema(
         ("source", pa.string()),
         ("uri", pa.string()),
         ("status", pa.string()),  # kept, dropped, quarantined
-        ("stage", pa.string()),  # where it left: read, extract, language, a rule set, pii, exact, near
+        (
+            "stage",
+            pa.string(),
+        ),  # where it left: read, extract, language, a rule set, pii, exact, near
         ("rule", pa.string()),
         ("value", pa.float64()),
         ("threshold", pa.float64()),

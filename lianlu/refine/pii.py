@@ -53,7 +53,7 @@ def luhn(found: str) -> bool:
     digits = [int(c) for c in found if c.isdigit()]
     doubled = [sum(divmod(2 * d, 10)) for d in digits[-2::-2]]
     return (
-        13 <= len(digits) <= 19 and len(set(digits)) > 2 and (sum(digits[::-2] + doubled) % 10 == 0)
+        13 <= len(digits) <= 19 and len(set(digits)) > 1 and (sum(digits[::-2] + doubled) % 10 == 0)
     )
 
 
@@ -121,7 +121,7 @@ _KINDS = (
     Kind(
         "phone",
         re.compile(
-            r"(?<![\w+.-])(?:\+[1-9]\d{0,2}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]\d{2,4}){1,4}"
+            r"(?<![\w+.-])(?:\+[1-9]\d{0,2}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]\d{2,8}){1,4}"
             r"|\(\d{3}\) ?\d{3}-\d{4}|\b1[3-9]\d-\d{4}-\d{4})(?![\w-])"
         ),
         "",

@@ -23,9 +23,7 @@ from lianlu.refine.sources import Piece, list_pieces
 _EXAMINED = "examined.parquet"
 
 
-def refine(
-    config: RefineConfig, sources: Sequence[Source], job: Job, base: Path = Path()
-) -> Facts:
+def refine(config: RefineConfig, sources: Sequence[Source], job: Job, base: Path = Path()) -> Facts:
     """Raw documents to a corpus with its ledger and card in `job.out`; returns the card's numbers.
 
     Relative paths of the sources start at `base`. The bytes written are a function of the settings

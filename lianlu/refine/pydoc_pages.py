@@ -25,9 +25,13 @@ def page(module: str) -> str:
     thing, name = pydoc.resolve(module)  # type: ignore[misc]
     html = pydoc.html.page(pydoc.describe(thing), pydoc.html.document(thing, name))
     html = _ADDRESS.sub(r"\g<1>...", html)
-    stdlib = sysconfig.get_path("stdlib")
+    stdlib, here = sysconfig.get_path("stdlib"), os.path.dirname(os.path.abspath(__file__))
     homes = {sys.prefix, sys.base_prefix, sys.exec_prefix} - {"/usr", "/usr/local", "/"}
-    html = html.replace(stdlib, "lib/python").replace(sys.executable, "python")
+    html = (
+        html.replace(here, "lib/python")
+        .replace(stdlib, "lib/python")
+        .replace(sys.executable, "python")
+    )
     for home in sorted(homes, key=len, reverse=True):
         html = html.replace(home, "python-home")
     return html
@@ -38,9 +42,10 @@ def _child(module: str, pipe: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    sys.stdout = sys.stderr = open(nowhere, "w", closefd=False)  # noqa: SIM115 - until the end
     try:
         data = page(module).encode("utf-8", "replace")
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: the import is not ours
+    except BaseException as error:  # SystemExit too: the import is not ours
         reason = getattr(error, "value", error)  # pydoc wraps what an import raised
         data = f"!{type(reason).__name__}: {_ADDRESS.sub('0x...', str(reason))}".encode()
     with os.fdopen(pipe, "wb") as file:

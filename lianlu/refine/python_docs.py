@@ -6,6 +6,7 @@ Three parts: pages that `pydoc` renders as HTML, the standard library's `.py` fi
 
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -19,11 +20,12 @@ RENDERER_VERSION = 1
 
 # Importing these acts (a browser, a poem, a prompt), or they are tests and demonstrations.
 _SKIPPED_MODULES = frozenset(
-    "__main__ __phello__ antigravity ensurepip idlelib lib2to3 msilib msvcrt nt site test this "
-    "turtledemo winreg winsound".split()
+    {"__main__", "__phello__", "antigravity", "ensurepip", "idlelib", "lib2to3", "msilib"}
+    | {"msvcrt", "nt", "site", "test", "this", "turtledemo", "winreg", "winsound"}
 )
 _SKIPPED_FOLDERS = frozenset(
-    "test tests idle_test idlelib turtledemo site-packages dist-packages __pycache__".split()
+    {"test", "tests", "idle_test", "idlelib", "turtledemo"}
+    | {"site-packages", "dist-packages", "__pycache__"}
 )
 _PAPER_SUFFIXES = frozenset({".txt", ".md", ".rst"})
 _SECONDS_PER_MODULE = 20
@@ -31,11 +33,14 @@ _SECONDS_PER_MODULE = 20
 
 def source_files() -> Iterator[tuple[str, Path]]:
     """`(path below the library, file)` of the standard library's Python sources, in order."""
-    for path in sorted(STDLIB.rglob("*.py")):
-        inner = path.relative_to(STDLIB)
+    files = []
+    for folder, folders, names in os.walk(STDLIB):
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
         # _sysconfigdata holds this machine's build paths.
-        if _SKIPPED_FOLDERS.isdisjoint(inner.parts) and not path.name.startswith("_sysconfigdata"):
-            yield inner.as_posix(), path
+        chosen = [n for n in names if n.endswith(".py") and not n.startswith("_sysconfigdata")]
+        files += [Path(folder, name) for name in chosen]
+    for path in sorted(files):
+        yield path.relative_to(STDLIB).as_posix(), path
 
 
 def module_name(inner: str) -> str:

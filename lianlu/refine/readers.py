@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -109,9 +109,9 @@ def _is_binary(head: bytes) -> bool:
 
 def _open(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return cast(IO[bytes], gzip.open(path, "rb"))
     if path.suffix == ".zst":
-        return zstandard.open(path, "rb")  # type: ignore[no-any-return]
+        return cast(IO[bytes], zstandard.open(path, "rb"))
     return path.open("rb")
 
 
@@ -186,7 +186,5 @@ def _record(record: object, row: Raw) -> Raw:
             raise Unreadable("empty")
         title = record.get("title")
         kind = field if field in {"html", "markdown"} else "text"
-        return replace(
-            row, kind=kind, text=text, title=title if isinstance(title, str) else ""
-        )
+        return replace(row, kind=kind, text=text, title=title if isinstance(title, str) else "")
     raise Unreadable(f"no field of {', '.join(_TEXT_FIELDS)}")

@@ -17,13 +17,14 @@ from lianlu.refine import python_docs
 from lianlu.refine.config import PathSource, PythonDocsSource, Source
 
 _MODULES_PER_PIECE = 16
-_C_MODULE_BYTES = 16_384  # what a page without a source file counts for under `limit_mb`
+_SMALLEST_PAGE = 8192  # bytes that a page counts for under `limit_mb` at least
 _HTML = frozenset({".html", ".htm", ".xhtml"})
 _MARKDOWN = frozenset({".md", ".markdown"})
 _CODE = frozenset(
-    ".bash .c .cc .cfg .cmake .cpp .cs .css .cu .cuh .go .h .hpp .ini .java .js .json .jsx .kt .lua"
-    " .m .mk .php .pl .proto .r .rb .rs .scala .sh .sql .swift .toml .ts .tsx .xml .yaml .yml"
-    " .zig".split()
+    {".bash", ".c", ".cc", ".cfg", ".cmake", ".cpp", ".cs", ".css", ".cu", ".cuh", ".go", ".h"}
+    | {".hpp", ".ini", ".java", ".js", ".json", ".jsx", ".kt", ".lua", ".m", ".mk", ".php", ".pl"}
+    | {".proto", ".r", ".rb", ".rs", ".scala", ".sh", ".sql", ".swift", ".toml", ".ts", ".tsx"}
+    | {".xml", ".yaml", ".yml", ".zig"}
 )
 
 
@@ -71,6 +72,8 @@ def source_name(source: Source, base: Path) -> str:
 
 def digest(source: Source, base: Path) -> str:
     """The content digest of a source: equal where the documents are equal, wherever they lie."""
+    rendered = isinstance(source, PythonDocsSource) and "pydoc" in source.parts
+    module_files = dict(python_docs.page_modules()) if rendered else {}
     total = hashlib.sha256(source_name(source, base).encode("utf-8", "surrogateescape"))
     for piece in _pieces(source, base):
         total.update(f"\0{piece.kind}\0{piece.uri}\0".encode("utf-8", "surrogateescape"))
@@ -79,9 +82,8 @@ def digest(source: Source, base: Path) -> str:
         if piece.kind == "pydoc":
             # A page is a function of the interpreter and of the module's source.
             total.update(f"{python_docs.RENDERER_VERSION} {sys.version}".encode())
-            files = dict(python_docs.page_modules())
             for module in piece.modules:
-                path = files[module]
+                path = module_files[module]
                 total.update(module.encode() + (_file_digest(path) if path else b""))
     return total.hexdigest()
 
@@ -152,7 +154,7 @@ def _python_docs_pieces(source: PythonDocsSource) -> list[Piece]:
     name = "python-docs"
     if "pydoc" in source.parts:
         for module, path in python_docs.page_modules():
-            size = 2 * path.stat().st_size if path else _C_MODULE_BYTES
+            size = max(_SMALLEST_PAGE, 2 * path.stat().st_size if path else 0)
             sized.append((size, Piece(name, f"pydoc/{module}", "pydoc", "", (module,))))
     if "sources" in source.parts:
         for inner, path in python_docs.source_files():

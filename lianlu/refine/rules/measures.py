@@ -1,7 +1,7 @@
 """What the rule sets measure of a document, in one pass of a numba kernel over its UTF-8 bytes.
 
-A document is analysed once; a rule set is only thresholds over these columns. Words are separated by
-white space; a Chinese or Japanese character is a word. Lengths count characters, not bytes.
+A document is analysed once; a rule set is only thresholds over these columns. Words are separated
+by white space; a Chinese or Japanese character is a word. Lengths count characters, not bytes.
 """
 
 import numpy as np
@@ -87,7 +87,7 @@ _LETTER = np.zeros(256, np.bool_)
 # Lead bytes stand for letters, but 0xE2 for punctuation and symbols (U+2000 to U+2FFF).
 _LETTER[[*range(65, 91), *range(97, 123), *range(0xC3, 0xE2), *range(0xE3, 0xF5)]] = True
 _END = np.zeros(256, np.bool_)
-_END[[ord(c) for c in ".!?\""]] = True
+_END[[ord(c) for c in '.!?"']] = True
 
 
 def _ascii(text: str) -> Bytes:
@@ -377,7 +377,7 @@ def _top(hashes, lengths, n, table, counts, firsts):  # type: ignore[no-untyped-
 
 @njit(cache=True, nogil=True)
 def _repeated(hashes, lengths, n, table):  # type: ignore[no-untyped-def]
-    """The first repetition of an n-gram and the characters in all repetitions, none counted twice."""
+    """The first repetition of an n-gram and the characters in all repetitions, each once."""
     first, chars, i = -1, 0, 0
     while i < len(hashes) - n + 1:
         if _new(table, _gram(hashes, i, n)):

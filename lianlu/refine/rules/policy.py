@@ -52,8 +52,9 @@ def judge(
     """The verdict of `rules`, in their order, over columns of measures of equal length."""
     n = len(genres)
     verdicts = Verdicts(np.full(n, -1), np.zeros(n), np.zeros(n))
-    groups, group_of = np.unique([f"{g} {c}" for g, c in zip(genres, languages, strict=True)],
-                                 return_inverse=True)
+    groups, group_of = np.unique(
+        [f"{g} {c}" for g, c in zip(genres, languages, strict=True)], return_inverse=True
+    )
     for i, rule in enumerate(rules):
         judged = np.array([rule.judges(*group.split(" ")) for group in groups], bool)[group_of]
         value = columns[rule.measure]
