@@ -1,0 +1,78 @@
+"""Questions put to a model through the serving engine, and the items that come of it."""
+
+from collections.abc import Sequence
+
+from lianlu.errors import StepFailed
+from lianlu.evaluate.store import Item, Store
+from lianlu.evaluate.task import Question, Task
+from lianlu.model.template import ChatTemplate
+from lianlu.progress import Progress
+from lianlu.serve.engine import Engine
+from lianlu.serve.request import SamplingParams
+
+# Questions kept at once. Fixed: an interrupted evaluation goes on with the same batches.
+CHUNK = 32
+
+
+def ask(
+    engine: Engine,
+    template: ChatTemplate,
+    task: Task,
+    questions: Sequence[Question],
+    store: Store,
+    progress: Progress,
+) -> list[Item]:
+    """One item a question, in their order; chunks that the store holds are not asked again."""
+    digest = task.digest(template, questions)
+    kept = store.get(digest)
+    progress.begin(task.name, len(questions), "questions")
+    items: list[Item] = []
+    for start in range(0, len(questions), CHUNK):
+        chunk = questions[start : start + CHUNK]
+        if not all(question.id in kept for question in chunk):
+            fresh = _generate(engine, template, task, chunk, progress)
+            store.put(task.name, digest, fresh)
+            kept.update((item.id, item) for item in fresh)
+        items += [kept[question.id] for question in chunk]
+        progress.advance(task.name, len(chunk))
+    progress.finish(task.name)
+    return items
+
+
+def _generate(
+    engine: Engine,
+    template: ChatTemplate,
+    task: Task,
+    questions: Sequence[Question],
+    progress: Progress,
+) -> list[Item]:
+    """Greedy replies. A question that leaves no room for a reply counts as wrong, and is said.
+
+    Raises StepFailed when the engine fails on a question: such a score would be no score.
+    """
+    prompts = [template.encode(q.messages, q.tools, generate=True) for q in questions]
+    fits = [len(prompt) + task.max_tokens <= engine.context for prompt in prompts]
+    if skipped := fits.count(False):
+        progress.say(
+            f"{task.name}: {skipped} questions are longer than the context of {engine.context} "
+            "tokens and count as wrong"
+        )
+    asked = [(q, p) for q, p, fit in zip(questions, prompts, fits, strict=True) if fit]
+    params = [
+        SamplingParams(max_tokens=task.max_tokens, grammar=task.grammar(template, question))
+        for question, _ in asked
+    ]
+    completions = engine.generate([prompt for _, prompt in asked], params)
+    if failed := [c.error for c in completions if c.finish_reason == "error"]:
+        raise StepFailed(f"{task.name}: the engine failed on {len(failed)} questions: {failed[0]}")
+    replies = {
+        question.id: task.read(template, completion.token_ids)
+        for (question, _), completion in zip(asked, completions, strict=True)
+    }
+    items = []
+    for question in questions:
+        output = replies.get(question.id, "")
+        verdict = float(question.id in replies and task.right(output, question.expected))
+        prompt = template.render(question.messages, question.tools, generate=True)
+        items.append(Item(question.id, prompt, output, question.expected, verdict))
+    return items
