@@ -27,7 +27,7 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
 
 
 def tail_rows(path: Path, limit: int = TAIL_LIMIT) -> list[Row]:
-    """The JSON objects in the whole lines of a file's last `limit` bytes; damaged ones are left out."""
+    """The JSON objects in the whole lines of a file's last `limit` bytes; damaged ones left out."""
     try:
         if not path.is_file():
             return []

@@ -110,7 +110,7 @@ def run_folder(runs: Path, name: str) -> Path:
 def read_run(runs: Path, name: str) -> RunState:
     """The state of a run; a damaged record gives a run without nodes. Raises UserError for none."""
     record = mapping(read_json(run_folder(runs, name) / "run.json"))
-    state = record.get("state")
+    state = text(record.get("state"), 32)
     if state == "running" and not _alive(record.get("pid")):
         state = "interrupted"
     return RunState(
@@ -151,8 +151,8 @@ def _stamps(paths: list[Path]) -> Iterator[tuple[int, int] | None]:
             yield None
 
 
-def _node(runs: Path, entry: Row, run_state: Any) -> Node:
-    name, state = text(entry.get("name"), 32), entry.get("state")
+def _node(runs: Path, entry: Row, run_state: str) -> Node:
+    name, state = text(entry.get("name"), 32), text(entry.get("state"), 32)
     if state == "running" and run_state == "interrupted":
         state = "failed"
     directory = _directory(runs, entry)

@@ -136,7 +136,7 @@ def card() -> dict[str, Any]:
     return {
         "counts": {"input": 5210, "kept": 3911, "dropped": 1297, "quarantined": 2},
         "stages": [
-            {"name": "read", "in": 5210, "out": 5208, "dropped": {}},
+            {"name": "read", "in": 5210, "out": 5208, "dropped": {"quarantined": 2}},
             {"name": "length", "in": 5208, "out": 4790, "dropped": {"min_chars": 418}},
             {
                 "name": "rules",
@@ -155,6 +155,7 @@ def card() -> dict[str, Any]:
             "alpha_words": {"n": 140, "threshold": 0.8, "samples": samples("0x00 0x01 0x02 …")},
             "near_duplicate": {"n": 269, "threshold": 0.8, "samples": samples("Return str(self).")},
         },
+        "errors": [{"id": "e0", "uri": "a.html", "value": None, "error": "not UTF-8"}],
         "bytes_raw": 41_943_040,
         "chars_kept": 18_220_104,
         "duplicates": {"exact": 142, "near": 269},
