@@ -160,9 +160,13 @@ def _entries(config: DialoguesConfig, job: Job) -> list[Entry]:
     entries: list[Entry] = []
     for kind in wanted:
         found: list[Entry] = []
+        pages: list[Entry] = []
         for document in _documents(job):
-            found += find_entries(document, limits, kind)
-        entries = unique_entries(found)
+            rendered = document["meta"].get("kind") == "pydoc"
+            (pages if rendered else found).extend(find_entries(document, limits, kind))
+        # A page repeats what the source says, in other lines: the source goes first.
+        sourced = {entry.name for entry in found}
+        entries = unique_entries(found + [e for e in pages if e.name not in sourced])
         if len(entries) >= MIN_NAMES:
             return entries
     raise UserError(

@@ -37,7 +37,8 @@ def find_entries(
 ) -> Iterator[Entry]:
     """Entries of one corpus document `{id, text, meta: {uri, kind, module, title}}`.
 
-    "python": modules, classes, functions and methods of a Python source, by docstring.
+    "python": modules, classes, functions and methods of a Python source, by docstring; functions
+    of a page that pydoc rendered, which knows what is written in C.
     "headings": the headings of Markdown, reStructuredText and other prose, or the title of a
     document that has none.
     """
@@ -45,6 +46,8 @@ def find_entries(
     named: Iterable[tuple[str, str, str]] = ()
     if kind == "python" and is_python(meta):
         named = python_names(document["text"], meta.get("module") or module_of(meta["uri"]))
+    elif kind == "python" and meta.get("kind") == "pydoc":
+        named = page_names(document["text"], meta["module"])
     elif kind == "headings" and not is_python(meta) and meta.get("kind") not in ("code", "pydoc"):
         named = headings(document["text"], meta.get("title"))
     for name, signature, paragraph in named:
@@ -82,6 +85,7 @@ def python_names(source: str, module: str) -> Iterator[tuple[str, str, str]]:
     """
     if _is_hidden(module):
         return
+    module = _PUBLIC.get(module, module)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's sources
@@ -95,6 +99,10 @@ def python_names(source: str, module: str) -> Iterator[tuple[str, str, str]]:
         if name not in seen:
             seen.add(name)
             yield name, signature, paragraph
+
+
+# What users call a module, where that is not the file it lives in.
+_PUBLIC = {"posixpath": "os.path"}
 
 
 def _definitions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, str, str]]:
@@ -131,6 +139,39 @@ def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, name
         argument.annotation = None
     signature = f"{name}({ast.unparse(node.args)})"
     return signature if len(signature) <= MAX_SIGNATURE_CHARS else f"{name}(...)"
+
+
+_PAGE_SECTION = re.compile(r"(?:Modules|Classes|Data|Author|Credits|Version|Package Contents)$")
+_PAGE_FUNCTION = re.compile(r"([A-Za-z]\w*)(?: = \w+)?(\(.*\))(?: (?:->|from|method of) .*)?$")
+
+
+def page_names(text: str, module: str) -> Iterator[tuple[str, str, str]]:
+    """As `python_names`, of the section "Functions" in the text of a pydoc page.
+
+    pydoc sorts functions by name: a line that looks like one but falls out of order is prose.
+    """
+    lines = iter(text.splitlines())
+    if _is_hidden(module) or "Functions" not in lines:
+        return
+    functions: list[tuple[str, str, list[str]]] = []
+    for line in lines:
+        match = _PAGE_FUNCTION.match(line)
+        if match and (not functions or match[1] > functions[-1][0]):
+            functions.append((match[1], match[2], []))
+        elif _PAGE_SECTION.match(line):
+            break
+        elif functions:
+            functions[-1][2].append(line)
+    module = _PUBLIC.get(module, module)
+    prefix = "" if module == "builtins" else f"{module}."
+    for function, arguments, doc in functions:
+        # Older C functions repeat their signature above what they do.
+        if doc and doc[0].startswith(f"{function}("):
+            doc = doc[1:]
+        paragraph = " ".join(re.split(r"\n\s*\n", "\n".join(doc).strip())[0].split())
+        name = prefix + function
+        fits = len(name + arguments) <= MAX_SIGNATURE_CHARS
+        yield name, name + (arguments if fits else "(...)"), paragraph
 
 
 def module_of(uri: str) -> str:
@@ -227,7 +268,7 @@ def split_sentences(paragraph: str) -> list[str]:
 
 _BOILERPLATE = re.compile(
     r"(?i)^(see |same as|deprecated|todo|xxx|fixme|copyright|internal|private|undocumented"
-    r"|no documentation|override|overridden|this (method|function|class) is)|>>>|http|:$|::|\|"
+    r"|no documentation|override|overridden|this (method|function|class) is)|>>>|http|:$|::|\|| -> "
 )
 
 

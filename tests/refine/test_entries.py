@@ -1,6 +1,7 @@
 """Documented names: from Python sources by `ast`, from prose by headings."""
 
 import json
+import math
 import pydoc
 
 import pytest
@@ -15,6 +16,7 @@ from lianlu.refine.entries import (
     headings,
     is_telling,
     module_of,
+    page_names,
     python_names,
     split_sentences,
     unique_entries,
@@ -109,6 +111,64 @@ def test_tests_and_private_modules_are_skipped(module: str) -> None:
 )
 def test_module_of(uri: str, module: str) -> None:
     assert module_of(uri) == module
+
+
+PAGE = """posixpath
+
+Common operations.
+
+Classes
+
+Thing(object)
+A class is not read from a page.
+
+Functions
+
+abspath(path)
+Return an absolute path.
+
+See also join(a, b)
+exists = there(path: str) -> bool
+Test whether a path exists.  Returns False for
+broken symbolic links.
+aside(x)
+_hidden(x)
+join(a, /, *p) method of Path instance
+join(a, p, ...) -> path
+
+Join two paths.
+
+Data
+sep = '/'
+zip(a)
+Not a function.
+"""
+
+
+def test_functions_of_a_rendered_page() -> None:
+    assert list(page_names(PAGE, "posixpath")) == [
+        ("os.path.abspath", "os.path.abspath(path)", "Return an absolute path."),
+        (
+            "os.path.exists",
+            "os.path.exists(path: str)",
+            "Test whether a path exists. Returns False for broken symbolic links. "
+            "aside(x) _hidden(x)",
+        ),
+        ("os.path.join", "os.path.join(a, /, *p)", "Join two paths."),
+    ]
+    assert next(page_names(PAGE, "builtins"))[0] == "abspath"
+    assert list(page_names(PAGE, "a.tests")) == []
+    assert list(page_names("Functions", "a")) == []
+
+
+def test_pages_agree_with_the_functions_they_describe() -> None:
+    page = pydoc.plain(pydoc.render_doc(math)).replace("FUNCTIONS\n", "Functions\n\n")
+    text = "\n".join(line.removeprefix("    ").removeprefix("    ") for line in page.splitlines())
+    names = list(page_names(text.replace("\nDATA\n", "\nData\n"), "math"))
+    assert len(names) > 40
+    for name, _, paragraph in names:
+        doc = " ".join(pydoc.getdoc(pydoc.locate(name)).split())
+        assert doc.startswith(split_sentences(paragraph)[0]), name
 
 
 MARKDOWN = """# Pump *P-1*
@@ -238,8 +298,9 @@ def test_kinds_of_documents_are_told_apart() -> None:
     limits = Limits(text=200, summary=120)
     code = {"id": "1", "text": SOURCE, "meta": {"uri": "a/geo.py", "module": "geo"}}
     prose = {"id": "2", "text": MARKDOWN, "meta": {"uri": "pump.md", "kind": "markdown"}}
-    page = {"id": "3", "text": MARKDOWN, "meta": {"uri": "pydoc/re", "kind": "pydoc"}}
+    page = {"id": "3", "text": MARKDOWN, "meta": {}}
     assert {e.name for e in find_entries(code, limits, "python")} > {"geo.area", "geo.Shape"}
     assert [e.name for e in find_entries(prose, limits, "headings")] == ["Pump P-1", "Seal"]
+    page["meta"] = {"uri": "pydoc/re", "kind": "pydoc", "module": "re"}
     for document, kind in ((code, "headings"), (prose, "python"), (page, "headings")):
         assert list(find_entries(document, limits, kind)) == []  # type: ignore[arg-type]
