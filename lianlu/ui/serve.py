@@ -41,6 +41,7 @@ def serve(
     config = uvicorn.Config(
         create_app(runs, run, chat_url, ask),
         log_level="warning",
+        ws="none",
         # Pages hold their event stream open; without a limit Ctrl-C would wait for them.
         timeout_graceful_shutdown=1,
     )
@@ -63,12 +64,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(128)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             advice = f"`--port {port + 1}`, or `--port 0` for a free one"
             raise UserError(f"port {port} of {host} is in use", advice) from None
-        raise UserError(
-            f"cannot listen on {host}:{port}: {error.strerror}", "try --port 0"
-        ) from None
+        raise UserError(f"cannot listen on {host}:{port}: {error}", "try --port 0") from None
     return listener

@@ -4,10 +4,17 @@ import json
 import math
 import os
 import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from lianlu.ui.serve import listen
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script> \u202egpj.exe'
 LINKS = {
@@ -234,3 +241,26 @@ def half_done(tmp_path: Path) -> Path:
     """A folder of runs whose run `demo` pretrains just now."""
     build_run(tmp_path / "runs", running="base")
     return tmp_path / "runs"
+
+
+@contextmanager
+def running(app: Starlette) -> Iterator[str]:
+    """A real server on a free port of loopback; gives its URL."""
+    listener = listen("127.0.0.1", 0)
+    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[Starlette], str]]:
+    """Serves applications until the test ends; gives their URLs."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(running(app))
