@@ -240,6 +240,11 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     raise httpx.RemoteProtocolError("the stream ended before [DONE]")
 
 
+def _whole(text: str) -> str:
+    """JSON can spell half a surrogate pair, which no file and no request takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class _Parts:
     """What has arrived of a streamed reply."""
 
@@ -288,11 +293,14 @@ class _Parts:
 
     def reply(self, ttft: float, seconds: float) -> Reply:
         calls = [self.calls[index] for index in sorted(self.calls)]
-        message: Message = {"role": "assistant", "content": "".join(self.content) or None}
+        for call in calls:
+            call["function"] = {key: _whole(text) for key, text in call["function"].items()}
+        content = _whole("".join(self.content))
+        message: Message = {"role": "assistant", "content": content or None}
         if calls:
             message["tool_calls"] = calls
         else:
-            message["content"] = message["content"] or ""
+            message["content"] = content
         return Reply(
             message,
             self.finish_reason,

@@ -26,8 +26,8 @@ def judge(state: State, tool: str, name: str, answer: str) -> Verdict:
 
 
 def normalise(text: str) -> str:
-    """Strip, collapse white space, drop a trailing period, fold case."""
-    return " ".join(text.split()).removesuffix(".").casefold()
+    """Case, runs of white space and a final period make no difference."""
+    return " ".join(text.split()).removesuffix(".").rstrip().casefold()
 
 
 def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -49,6 +49,16 @@ def test_streamed_text_is_put_together(server: Any) -> None:
     assert reply.token_ids == [9, 9]
 
 
+def test_half_a_surrogate_pair_does_not_get_in(server: Any) -> None:
+    call = {"index": 0, "id": "x", "function": {"name": "f", "arguments": '"\ud800"'}}
+    deltas = [{"content": "a\ud83d\ude00\udc00"}, {"tool_calls": [call]}]
+    chunks = [json.dumps({"choices": [{"delta": delta}]}) for delta in deltas]
+    server.troubles = [stream("".join(f"data: {c}\n\n" for c in [*chunks, "[DONE]"]))]
+    message = complete(server.url, USER).message
+    assert message["content"] == "a\U0001f600?"
+    assert message["tool_calls"][0]["function"] == {"name": "f", "arguments": '"?"'}
+
+
 def test_it_waits_as_long_as_a_busy_server_asks(
     server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
