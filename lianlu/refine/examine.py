@@ -27,7 +27,7 @@ from lianlu.refine.sources import Piece
 
 # What a document's `scores` hold, in the order of the column `values`.
 SCORES = (*MEASURES, "language_confidence", *(f"pii_{kind}" for kind in pii.KINDS))
-_PIECES_PER_CALL = 16
+_PIECES_PER_CALL = 8
 
 DOCUMENT = pa.struct(
     [
@@ -124,7 +124,8 @@ def _row(raw: Raw, piece: Piece, number: int, personal: str) -> dict[str, Any]:
             row["error"], row["stage"] = f"{type(error).__name__}: {error}", "extract"
     if not row["error"] and not row["text"]:
         row["error"], row["stage"] = "no text in it", "extract"
-    row["meta"] = json.dumps({k: v for k, v in meta.items() if v}, ensure_ascii=False)
+    about = json.dumps({k: v for k, v in meta.items() if v}, ensure_ascii=False)
+    row["meta"] = about.encode("utf-8", "replace").decode()
     if row["error"]:
         return row
     row["lang"], confidence = ("code", 1.0) if piece.genre == "code" else identify(row["text"])

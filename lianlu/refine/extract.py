@@ -18,7 +18,7 @@ _ODD_SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _PYDOC_EMPTY = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
-_SHORT_LINE = 40
+_SHORT_LINE = 80
 
 
 def extract(text: str, kind: str) -> tuple[str, str]:
@@ -54,15 +54,15 @@ def clean(text: str) -> str:
 def _main_text(html: str) -> tuple[str, str]:
     """Main text and title of a page, adjudicated between two extractors.
 
-    resiliparse is ten times faster and seldom loses text; where its result looks like
-    navigation (mostly short lines) or holds almost nothing of the page, trafilatura decides, unless
+    resiliparse is ten times faster and seldom loses text; where a tenth of its result are short
+    lines (navigation) or it holds almost nothing of the page, trafilatura decides, unless
     it keeps less than a quarter of what resiliparse found.
     """
     tree = HTMLTree.parse(html)
     title = tree.title or ""
     text = extract_plain_text(tree, preserve_formatting=True, main_content=True, links=False)
     short = sum(len(line) for line in text.splitlines() if len(line) < _SHORT_LINE)
-    if short * 3 < len(text) and len(text) > 200:
+    if short * 10 < len(text) and len(text) > 200:
         return text, title
     second = trafilatura.extract(html, fast=True, include_tables=True, deduplicate=False) or ""
     if len(second) * 4 >= len(text):

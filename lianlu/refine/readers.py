@@ -9,6 +9,7 @@ import io
 import json
 import re
 import tokenize
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from lianlu.refine import python_docs
 from lianlu.refine.sources import Piece
 
 _TEXT_FIELDS = ("text", "content", "body", "html", "markdown")
+# What a broken file may raise in its decoder.
+_BROKEN = (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowException)
 _SNIFFED = 8192
 # Control characters that text does not hold: everything below the space but \t \n \v \f \r and \e.
 _CONTROL = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
@@ -57,20 +60,19 @@ def read(piece: Piece, limit: int) -> Iterator[Raw]:
             yield replace(page, text="", error=error) if error else page
         return
     blank = Raw(piece.uri, 0, piece.kind, module=piece.modules[0] if piece.modules else "")
+    reader = {"jsonl": _lines, "parquet": _rows}.get(piece.kind, _whole)
+    position = 0
     try:
-        if piece.kind == "jsonl":
-            yield from _lines(piece, blank, limit)
-        elif piece.kind == "parquet":
-            yield from _rows(piece, blank, limit)
-        else:
-            data = _bytes(Path(piece.path), limit)
-            yield replace(blank, text=decode(data, piece.kind), size=len(data))
+        for raw in reader(piece, blank, limit):
+            yield raw
+            position = raw.position + 1
     except Unreadable as error:
-        yield replace(blank, error=str(error))
-    except (OSError, EOFError, zstandard.ZstdError, pa.ArrowException) as error:
-        # The path of an OSError is this machine's; its reason is not.
+        yield replace(blank, position=position, error=str(error))
+    except _BROKEN as error:
+        # What was read before stands. The path of an OSError is this machine's, its reason is not.
         reason = getattr(error, "strerror", None) or str(error).replace(piece.path, piece.uri)
-        yield replace(blank, error=f"{type(error).__name__}: {reason}")
+        reason = f"{type(error).__name__}: {reason}"
+        yield replace(blank, position=position, error=reason)
 
 
 def decode(data: bytes, kind: str) -> str:
@@ -124,6 +126,11 @@ def _bytes(path: Path, limit: int) -> bytes:
     return data
 
 
+def _whole(piece: Piece, blank: Raw, limit: int) -> Iterator[Raw]:
+    data = _bytes(Path(piece.path), limit)
+    yield replace(blank, text=decode(data, piece.kind), size=len(data))
+
+
 def _lines(piece: Piece, blank: Raw, limit: int) -> Iterator[Raw]:
     position, empty = -1, True
     with _open(Path(piece.path)) as file:
@@ -157,16 +164,17 @@ def _rows(piece: Piece, blank: Raw, limit: int) -> Iterator[Raw]:
         if not set(present) & set(_TEXT_FIELDS):
             raise Unreadable(f"no column of {', '.join(_TEXT_FIELDS)}")
         for batch in file.iter_batches(batch_size=256, columns=present):
-            for record in batch.to_pylist():
+            for i in range(batch.num_rows):
                 position += 1
                 row = replace(blank, position=position)
                 try:
+                    record = {name: batch.column(name)[i].as_py() for name in present}
                     document = _record(record, row)
-                    document = replace(document, size=len(document.text.encode()))
-                    if document.size > limit:
+                    size = len(document.text.encode("utf-8", "replace"))
+                    if size > limit:
                         raise Unreadable(f"larger than {limit} bytes")
-                    yield document
-                except (Unreadable, UnicodeEncodeError) as error:
+                    yield replace(document, size=size)
+                except (Unreadable, UnicodeDecodeError) as error:
                     yield replace(row, error=f"row {position}: {error}")
     if position < 0:
         raise Unreadable("empty")

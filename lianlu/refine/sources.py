@@ -16,7 +16,7 @@ from lianlu.errors import UserError
 from lianlu.refine import python_docs
 from lianlu.refine.config import PathSource, PythonDocsSource, Source
 
-_MODULES_PER_PIECE = 16
+_MODULES_PER_PIECE = 8
 _SMALLEST_PAGE = 8192  # bytes that a page counts for under `limit_mb` at least
 _HTML = frozenset({".html", ".htm", ".xhtml"})
 _MARKDOWN = frozenset({".md", ".markdown"})

@@ -75,3 +75,11 @@ def test_ids_tell_source_uri_and_position_apart() -> None:
     ids = {document_id(*name) for name in [("a", "b", 0), ("a", "b", 1), ("ab", "", 0)]}
     assert len(ids) == 3
     assert document_id("a", "b", 0) == document_id("a", "b", 0)
+
+
+def test_lone_surrogates_do_not_stop_the_run(tmp_path: Path) -> None:
+    line = '{"text": "a\\ud800b, and some more text", "title": "\\udfff"}\n'
+    (tmp_path / "a.jsonl").write_text(line)
+    (row,) = _rows(tmp_path).values()
+    assert row["text"] == "ab, and some more text"
+    assert json.loads(row["meta"])["title"] == "?"

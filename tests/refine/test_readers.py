@@ -107,6 +107,23 @@ def test_parquet_rows(tmp_path: Path) -> None:
     assert read_file(path)[0].error == "empty"
 
 
+def test_what_comes_before_a_break_stands(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"text": f"line {i} {i * 7919}"}) + "\n" for i in range(4000))
+    packed = gzip.compress(lines.encode())
+    raws = read_file(write(tmp_path, "a.jsonl.gz", packed[: len(packed) * 3 // 4]))
+    assert len(raws) > 100
+    assert [bool(raw.error) for raw in raws] == [False] * (len(raws) - 1) + [True]
+    assert [raw.position for raw in raws] == list(range(len(raws)))
+
+
+def test_a_table_with_broken_text_loses_one_row(tmp_path: Path) -> None:
+    broken = pa.array([b"one", b"caf\xff", b"three"]).view(pa.string())
+    pq.write_table(pa.table({"text": broken}), tmp_path / "a.parquet")
+    raws = read_file(tmp_path / "a.parquet")
+    assert [raw.text for raw in raws] == ["one", "", "three"]
+    assert "row 1: 'utf-8' codec can't decode" in raws[1].error
+
+
 @given(st.binary(max_size=300), st.sampled_from(["text", "html", "python"]))
 def test_decode_gives_text_or_unreadable(data: bytes, kind: str) -> None:
     with contextlib.suppress(Unreadable):
