@@ -62,7 +62,8 @@ def create_app(
         name = request.path_params["name"]
         run_folder(runs, name)
         seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
-        return _stream(changes(runs, name, _language(request), seen))
+        closing = request.app.state.closing
+        return _stream(changes(runs, name, _language(request), seen, closing))
 
     async def chat(request: Request) -> Response:
         if talk is None or chat_of(request.path_params["name"]) == "none":
@@ -73,7 +74,7 @@ def create_app(
             return JSONResponse({"error": str(error)}, 400)
         return _stream(sse(event) async for event in answer(talk, messages))
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", index),
             Route("/runs/{name}", page),
@@ -85,6 +86,9 @@ def create_app(
         middleware=[Middleware(Guard)],
         exception_handlers={UserError: _no_run, HTTPException: _http_error},
     )
+    # Whoever serves this may say when it ends, so that open event streams end with it.
+    app.state.closing = lambda: False
+    return app
 
 
 class Guard:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,20 @@ def sse(data: Any, event: str = "message", identifier: str = "") -> str:
 
 
 async def changes(
-    runs: Path, name: str, language: str, seen: str, poll: float = POLL_SECONDS
+    runs: Path,
+    name: str,
+    language: str,
+    seen: str,
+    closing: Callable[[], bool] = lambda: False,
+    poll: float = POLL_SECONDS,
 ) -> AsyncIterator[str]:
-    """Sections of a run's page whenever they change, for ever.
+    """Sections of a run's page whenever they change, until the server is `closing`.
 
     `seen` is the id of the last event (or of the page): what it says was seen is not sent again,
     so a reader who was away gets exactly what it missed, and the server remembers no one.
     """
     stamp, quiet = None, 0.0
-    while True:
+    while not closing():
         now = _stamp(runs, name)
         if now is not None and now != stamp:
             stamp, quiet = now, 0.0

@@ -38,15 +38,12 @@ def serve(
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{listener.getsockname()[1]}/"
     say(f"the console is at {url}{f'runs/{run}' if run else ''} (Ctrl-C ends it)")
-    config = uvicorn.Config(
-        create_app(runs, run, chat_url, ask),
-        log_level="warning",
-        ws="none",
-        # Pages hold their event stream open; without a limit Ctrl-C would wait for them.
-        timeout_graceful_shutdown=1,
-    )
+    app = create_app(runs, run, chat_url, ask)
+    config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=3)
+    server = uvicorn.Server(config)
+    app.state.closing = lambda: server.should_exit
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         listener.close()
 

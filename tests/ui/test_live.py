@@ -77,6 +77,14 @@ def test_a_half_written_record_does_not_end_the_stream(half_done: Path) -> None:
     asyncio.run(follow())
 
 
+def test_the_stream_ends_with_the_server(half_done: Path) -> None:
+    async def follow() -> list[str]:
+        stream = changes(half_done, "demo", "en", "", closing=lambda: True, poll=0.01)
+        return [event async for event in stream]
+
+    assert asyncio.run(follow()) == []
+
+
 def test_line_breaks_cannot_end_an_event() -> None:
     event = sse({"text": "a\n\nevent: fake\r\u2028"}, "x", "1")
     assert event.count("\n\n") == 1
