@@ -96,7 +96,7 @@ def document_id(source: str, uri: str, position: int) -> str:
 
 
 def _row(raw: Raw, piece: Piece, number: int, personal: str) -> dict[str, Any]:
-    """One document, extracted, its language known and its personal data masked."""
+    """One document, extracted and looked through; what it lacks are the measures of the rules."""
     uri = raw.uri.encode("utf-8", "replace").decode()
     meta = {"uri": uri, "kind": raw.kind, "title": raw.title, "module": raw.module}
     if piece.kind in {"jsonl", "parquet"}:
@@ -126,17 +126,21 @@ def _row(raw: Raw, piece: Piece, number: int, personal: str) -> dict[str, Any]:
         row["error"], row["stage"] = "no text in it", "extract"
     about = json.dumps({k: v for k, v in meta.items() if v}, ensure_ascii=False)
     row["meta"] = about.encode("utf-8", "replace").decode()
-    if row["error"]:
-        return row
-    row["lang"], confidence = ("code", 1.0) if piece.genre == "code" else identify(row["text"])
-    values = row["values"]
-    values[len(MEASURES)] = confidence
+    if not row["error"]:
+        _look(row, personal)
+    return row
+
+
+def _look(row: dict[str, Any], personal: str) -> None:
+    """Fill in the language and the personal data, and mask the latter where that is asked."""
+    code = row["genre"] == "code"
+    row["lang"], confidence = ("code", 1.0) if code else identify(row["text"])
+    row["values"][SCORES.index("language_confidence")] = confidence
     spans = [] if personal == "keep" else pii.find(row["text"])
     for _, _, kind in spans:
-        values[SCORES.index(f"pii_{kind}")] += 1
+        row["values"][SCORES.index(f"pii_{kind}")] += 1
     if personal == "mask":
         row["text"] = pii.mask(row["text"], spans)
-    return row
 
 
 def _measure(rows: list[dict[str, Any]]) -> None:
