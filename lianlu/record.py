@@ -86,7 +86,7 @@ class RunRecord:
     def _set(
         self, node: Node, key: str, state: str, reason: str, record: StepRecord | None
     ) -> None:
-        entry = {
+        entry: dict[str, Any] = {
             "name": node.name,
             "link": node.link,
             "key": key,
@@ -157,7 +157,7 @@ class Run:
 
     def model(self) -> Path:
         """The model that the run ended with, or the furthest it came to."""
-        for node in (self.state.get("final"), "small", "model", "base"):
+        for node in (str(self.state.get("final")), "small", "model", "base"):
             if node in self.steps:
                 return self.steps[node][0]
         raise UserError(f"run {self.name!r} has made no model yet", "`lianlu run` goes on with it")

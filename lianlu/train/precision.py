@@ -1,0 +1,47 @@
+"""Arithmetic and threads of a training on this machine."""
+
+import os
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+# A compiled training must be this long to repay the compiler's half minute.
+WORTH_COMPILING = 100
+
+
+def choose_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """The dtype of the matrix products: what the recipe says, or on `auto` the faster one.
+
+    A CPU without bf16 units emulates it, slower than fp32; the kernel's flags tell. Weights and
+    optimizer states stay in fp32 either way.
+    """
+    if wanted != "auto":
+        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+    fast = device.type == "cuda" or _has_bf16_units()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[None]:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def set_threads(threads: int) -> None:
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+
+
+def compiler_found() -> bool:
+    return any(shutil.which(name) for name in ("g++", "c++", "clang++"))
+
+
+def _has_bf16_units() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
