@@ -80,7 +80,7 @@ class DialoguesConfig(Section):
     unknown_share: float = Field(default=0.25, ge=0, lt=1)
     """Share of training dialogues about names nobody documented: the tool says so, and so does the
     model. They have no end of names to copy, and teach not to invent an answer."""
-    per_name: int = Field(default=3, ge=1)
+    per_name: int = Field(default=2, ge=1)
     """Differently worded dialogues per training name."""
     test_names: int = Field(default=200, ge=1)
     """Names held out for the test: no training dialogue mentions them."""
