@@ -60,14 +60,16 @@ async def _run_calls(
 ) -> None:
     """All calls at once; each result is noted as it comes."""
 
-    async def one(call: Call) -> Event:
+    async def one(call: Call) -> None:
         result = await tools.run(call)
-        return {
-            "type": "tool_result",
-            "id": call.id,
-            "content": result.text,
-            "failed": result.failed,
-        }
+        note(
+            {
+                "type": "tool_result",
+                "id": call.id,
+                "content": result.text,
+                "failed": result.failed,
+            }
+        )
 
     for call in calls:
         if call.id not in begun:
@@ -79,8 +81,7 @@ async def _run_calls(
                     "arguments": call.arguments,
                 }
             )
-    for done in asyncio.as_completed([one(call) for call in calls]):
-        note(await done)
+    await asyncio.gather(*map(one, calls))
 
 
 async def replay(recorded: Trajectory, path: Path, limits: Limits) -> Trajectory:

@@ -110,7 +110,7 @@ def split_names(entries: Sequence[Entry], config: DialoguesConfig) -> dict[Split
     """Every entry in one split, by a hash of its name.
 
     Only a name that no other entry mentions can be held out, so that training needs to lose no row
-    to keep it unseen. Raises UserError when there is none.
+    to keep it unseen. Neither held-out split is empty: raises UserError when there are too few.
     """
     draw = Draw(config.seed)
     ordered = sorted(entries, key=lambda entry: draw.number("split", entry.name))
@@ -126,12 +126,13 @@ def split_names(entries: Sequence[Entry], config: DialoguesConfig) -> dict[Split
         others = texts.count(entry.name) - entry.text.count(entry.name)
         if everything.count(entry.name) == 1 and others == 0:
             held.append(entry)
-    if not held:
+    if len(held) < 2:
         raise UserError(
-            "the corpus mentions every documented name in several places: none can be held out",
+            "the corpus mentions nearly every documented name in several places: too few can be "
+            "held out",
             "give more documents, or leave the recipe's `dialogues` out",
         )
-    n_test = max(1, round(len(held) * config.test_names / wanted))
+    n_test = min(max(1, round(len(held) * config.test_names / wanted)), len(held) - 1)
     names = {entry.name for entry in held}
     return {
         "train": [entry for entry in entries if entry.name not in names],

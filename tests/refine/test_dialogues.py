@@ -163,6 +163,27 @@ def test_a_corpus_that_documents_too_little_is_the_users_mistake(tmp_path: Path)
         make_dialogues(CONFIG, job)
 
 
+def test_names_that_all_mention_each_other_cannot_be_held_out(tmp_path: Path) -> None:
+    lines = [f"# Part {'i' * n}\nFits into the part {'i' * n} as usual.\n" for n in range(1, 15)]
+    lines += [f"# Rest {n}\nGoes with Part {'i' * n} of the thing.\n" for n in range(1, 15)]
+    lines += [f"# Last {n}\nGoes with Rest {n} and Last {n + 1}.\n" for n in range(1, 15)]
+    document = {"text": "\n".join(lines), "meta": {"uri": "a.md", "kind": "markdown"}}
+    job = Job(tmp_path, {"corpus": corpus(tmp_path / "corpus", [document])})
+    with pytest.raises(UserError, match="too few can be held out"):
+        make_dialogues(CONFIG, job)
+
+
+def test_a_small_corpus_fills_every_split(tmp_path: Path) -> None:
+    names = ("one", "two", "six", "ten", "red", "blue", "left", "right", "up", "down")
+    text = "\n".join(f"# The {name} knob\nTurns the machine a little.\n" for name in names[:3])
+    text += "\n".join(f"# The {name} dial\nShows how far it is {name}.\n" for name in names)
+    document = {"text": text, "meta": {"uri": "a.md", "kind": "markdown"}}
+    job = Job(tmp_path, {"corpus": corpus(tmp_path / "corpus", [document])})
+    config = DialoguesConfig(test_names=200, valid_names=1)
+    facts = make_dialogues(config, job)
+    assert facts["names"] == {"train": 10, "valid": 1, "test": 2}
+
+
 def test_no_corpus_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no corpus"):
         make_dialogues(CONFIG, Job(tmp_path, {"corpus": tmp_path}))
