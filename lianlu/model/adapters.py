@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lianlu.errors import UserError
-from lianlu.model.checkpoint import seeded, write_json
+from lianlu.lineage import write_json
+from lianlu.model.checkpoint import seeded
 from lianlu.model.decoder import Decoder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

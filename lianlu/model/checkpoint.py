@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lianlu.errors import UserError
+from lianlu.lineage import write_json
 from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
 from lianlu.model.internlm2 import internlm2_as_llama
+from lianlu.model.tokenizer import END, Tokenizer
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -95,17 +98,16 @@ def save_model(decoder: Decoder, path: Path, tokenizer_from: Path | None = None)
     """Write a Hugging Face directory: config, weights, generation config and tokenizer files.
 
     The same decoder gives the same bytes. `tokenizer_from` is a directory whose tokenizer and chat
-    template are copied.
+    template are copied; a new model learns from it which tokens end a turn and a text.
     """
     path.mkdir(parents=True, exist_ok=True)
-    config = decoder.config
+    hf = _with_ends(decoder.config, tokenizer_from).to_hf()
     state = {name: tensor.detach().contiguous() for name, tensor in decoder.state_dict().items()}
     dtype = str(next(decoder.parameters()).dtype).removeprefix("torch.")
     save_file(state, path / WEIGHTS, metadata={"format": "pt"})
-    write_json(path / "config.json", {**config.to_hf(), "dtype": dtype, "torch_dtype": dtype})
+    write_json(path / "config.json", {**hf, "dtype": dtype, "torch_dtype": dtype})
     tokens = ("bos_token_id", "eos_token_id", "pad_token_id")
-    generation = {key: value for key, value in config.to_hf().items() if key in tokens}
-    write_json(path / "generation_config.json", generation)
+    write_json(path / "generation_config.json", {key: hf[key] for key in tokens})
     if tokenizer_from is not None:
         copy_tokenizer(tokenizer_from, path)
 
@@ -115,11 +117,6 @@ def copy_tokenizer(source: Path, path: Path) -> None:
     for name in TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, path / name)
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON the way every file of a model directory is written."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @torch.no_grad()
@@ -146,6 +143,15 @@ def seeded(seed: int, name: str) -> torch.Generator:
     """The generator of one tensor; counter-based draws at any offset are not there yet."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def _with_ends(config: DecoderConfig, tokenizer_from: Path | None) -> DecoderConfig:
+    if config.eos_ids or tokenizer_from is None:
+        return config
+    tokenizer = Tokenizer.load(tokenizer_from)
+    ends = (tokenizer.special_ids.get(END), tokenizer.eos_id)
+    eos_ids = tuple(token for token in ends if token is not None)
+    return replace(config, eos_ids=eos_ids, pad_id=tokenizer.eos_id)
 
 
 def _named(

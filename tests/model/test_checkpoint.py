@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from lianlu.errors import UserError
+from lianlu.kernels.int4 import Int4Linear
 from lianlu.model.attention import VarlenAttention
 from lianlu.model.checkpoint import init_weights, load_config, load_model, save_model
 from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
+from lianlu.model.tokenizer import Tokenizer
 
 CONFIG = DecoderConfig.new(60, 2, 32, 4, 2, 64)
 
@@ -162,5 +165,35 @@ def test_damage_is_a_clear_error(damage, words: str, saved: Path):  # type: igno
         load_model(saved)
 
 
-def test_config_is_read_alone(saved: Path):
-    assert load_config(saved) == CONFIG
+def test_a_new_model_learns_its_ends_from_the_tokenizer(saved: Path, tokenizer_dir: Path):
+    specials = Tokenizer.load(tokenizer_dir).special_ids
+    ends = (specials["<|im_end|>"], specials["<|endoftext|>"])
+    assert load_config(saved) == replace(CONFIG, eos_ids=ends, pad_id=ends[1])
+    generation = transformers.GenerationConfig.from_pretrained(saved)
+    assert generation.eos_token_id == list(ends)
+
+
+@torch.no_grad()
+def test_a_packed_directory_computes_with_its_four_bits(tmp_path: Path):
+    plain = new()
+    name = "model.layers.1.mlp.up_proj"
+    values = torch.randint(-8, 8, (CONFIG.ffn, CONFIG.width))
+    scale = torch.rand(CONFIG.ffn, CONFIG.width // 16) * 0.1
+    plain.get_submodule(name).weight.copy_(values * scale.repeat_interleave(16, 1))
+    packed = new()
+    packed.set_submodule(name, Int4Linear.from_quantised(values, scale))
+    save_model(packed, tmp_path)
+    with pytest.raises(UserError, match="are missing"):  # nothing says yet that it is packed
+        load_model(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["quantization_config"] = {"format": "pack-quantized"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    loaded = load_model(tmp_path)
+    assert isinstance(loaded.get_submodule(name), Int4Linear)
+    tokens = torch.arange(30)
+    attend = VarlenAttention(torch.tensor([0, 30]))
+    got, want = (model(tokens, tokens, attend) for model in (loaded, plain))
+    assert (got - want).abs().max() < 1e-5
+    rewrite(tmp_path, lambda tensors: tensors.pop(f"{name}.weight_scale"))
+    with pytest.raises(UserError, match="weight_scale is missing"):
+        load_model(tmp_path)

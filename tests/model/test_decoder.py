@@ -106,6 +106,17 @@ def test_equals_transformers(case: str, tmp_path: Path):
 
 
 @torch.no_grad()
+def test_bfloat16_errs_no_more_than_transformers(tmp_path: Path):
+    model = oracle("qwen3").bfloat16()
+    model.save_pretrained(tmp_path)
+    tokens = torch.randint(0, 97, (40,))
+    ours, theirs = logits(load_model(tmp_path), tokens), model(tokens[None]).logits[0]
+    assert ours.dtype == torch.bfloat16
+    exact = model.float()(tokens[None]).logits[0]
+    assert (ours - exact).abs().mean() <= 1.2 * (theirs - exact).abs().mean()
+
+
+@torch.no_grad()
 def test_packed_sequences_equal_each_alone():
     decoder = Decoder(DecoderConfig.new(50, 2, 32, 2, 1, 64))
     init_weights(decoder, seed=1)

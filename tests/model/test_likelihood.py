@@ -2,16 +2,28 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import tokenizers
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lianlu.errors import UserError
 from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Attend, Decoder
-from lianlu.model.likelihood import document_nats, rolling_windows
+from lianlu.model.likelihood import (
+    HeldOut,
+    bits_per_byte,
+    document_nats,
+    read_held_out,
+    rolling_windows,
+)
+from lianlu.model.tokenizer import Tokenizer
 
 CONTEXT = 24
 
@@ -106,3 +118,44 @@ def test_windows_predict_each_token_once(length: int, context: int) -> None:
     if length >= context:
         assert all(len(inputs) == context for inputs, _ in windows)
     assert len(windows) == math.ceil(length / context)
+
+
+class TestHeldOut:
+    """Reading held-out documents, and the number of bits per byte of them."""
+
+    def write(self, folder: Path, texts: list[str]) -> Path:
+        ids = [f"d{i}" for i in range(len(texts))]
+        pq.write_table(pa.table({"id": ids, "text": texts}), folder / "valid.parquet")
+        return folder
+
+    def test_empty_documents_are_passed_over(self, tmp_path: Path) -> None:
+        found = read_held_out(self.write(tmp_path, ["", "été", "", "b", "c"]), 2)
+        assert (found.ids, found.rows) == (["d1", "d3"], [1, 3])
+        assert found.bytes().tolist() == [5, 1]
+
+    def test_nothing_to_read(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="no held-out documents"):
+            read_held_out(tmp_path, 2)
+        with pytest.raises(UserError, match="no held-out documents"):
+            read_held_out(self.write(tmp_path, [""]), 2)
+
+    def test_bits_per_byte(self, pair: tuple[LlamaForCausalLM, Decoder]) -> None:
+        held_out = HeldOut(["a", "b"], ["ab", "cdef"], [0, 1])
+        tokenizer = _letters("x")
+        found = bits_per_byte(pair[1], tokenizer, held_out)
+        documents = tokenizer.encode_batch(held_out.texts)
+        expected = document_nats(pair[1], documents, tokenizer.special_ids["x"])
+        sizes = held_out.bytes()
+        assert (found * sizes * math.log(2)).tolist() == pytest.approx(expected)
+
+    def test_a_document_needs_a_start(self, pair: tuple[LlamaForCausalLM, Decoder]) -> None:
+        with pytest.raises(UserError, match="neither a bos nor an eos"):
+            bits_per_byte(pair[1], _letters(None), HeldOut(["a"], ["ab"], [0]))
+
+
+def _letters(eos: str | None) -> Tokenizer:
+    """A tokenizer of the letters a to g and the special token x."""
+    vocab = {letter: i for i, letter in enumerate("abcdefg")}
+    letters = tokenizers.Tokenizer(tokenizers.models.BPE(vocab, []))
+    letters.add_special_tokens(["x"])
+    return Tokenizer(letters.to_str(), eos)
