@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from lianlu.compress.rtn import quantise
+from lianlu.compress.rtn import SHRINKS, quantise
 
 # Exponents of the activations' magnitude that are tried; 0 leaves the layer as it is.
-RATIOS = tuple(i / 20 for i in range(20))
+RATIOS = tuple(i / 10 for i in range(10))
+# The ranges tried with each: a quarter of those of the final rounding find the same exponent.
+COARSE = SHRINKS[::4]
 
 
 def group_moments(moments: Tensor, group: int) -> Tensor:
@@ -35,8 +37,8 @@ def rescale(
     """Search and fold the scales of one decoder block, in place.
 
     Returns the moments as they are after folding. For each set of linears with one input the
-    exponent is kept that gives the smallest error of their outputs, all of it measured with the
-    rounding that will follow.
+    exponent is kept that gives the smallest error of their outputs, measured with rounding and
+    clipping.
     """
     changed = dict(moments)
     for producer, names in _chains(block):
@@ -73,7 +75,9 @@ def _search(weights: list[Tensor], moments: Tensor, group: int, symmetric: bool)
         after = group_moments(moments / torch.outer(scale, scale), group)
         loss = 0.0
         for weight in weights:
-            rounded = quantise(weight * scale, group, after, symmetric=symmetric).dequantise()
+            rounded = quantise(
+                weight * scale, group, after, symmetric=symmetric, shrinks=COARSE
+            ).dequantise()
             loss += output_error(rounded / scale - weight, moments)
         if loss < best:
             best, found = loss, scale

@@ -1,5 +1,6 @@
 """Rounding to nearest by group, with each group's range chosen by the error it causes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,7 @@ def quantise(
     moments: Tensor | None = None,
     *,
     symmetric: bool = True,
+    shrinks: Sequence[float] = SHRINKS,
     scale_dtype: torch.dtype = torch.bfloat16,
 ) -> Quantised:
     """Round `weight` [N, K] to 4 bits, searching each group's range.
@@ -42,7 +44,7 @@ def quantise(
     grouped = weight.float().unflatten(1, (-1, group))  # [N, G, g]
     best = torch.full(grouped.shape[:2], torch.inf)
     scale, zero = best.clone(), torch.zeros_like(best)
-    for shrink in SHRINKS:
+    for shrink in shrinks:
         s, z = _grid(grouped, shrink, symmetric, scale_dtype)
         error = _round(grouped, s, z).sub_(z[..., None]).mul_(s[..., None]).sub_(grouped)
         loss = _loss(error, moments)

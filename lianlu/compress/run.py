@@ -37,7 +37,7 @@ def compress(config: CompressConfig, job: Job) -> Facts:
     """Write `inputs["model"]` with 4-bit linears to `job.out`; measure on `inputs["tokens"]`.
 
     Facts: `loss` (relative rise of bits per byte as served, with its interval), `allowed`,
-    `accepted`, `bytes`, and `layers`, worst first, with their errors. The model is written whether accepted or not.
+    `accepted`, `bytes`, and `layers`, worst first. The model is written, accepted or not.
 
     Raises:
         UserError: the model is compressed already, a name in `leave` is unknown, no layer can be

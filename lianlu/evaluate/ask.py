@@ -59,7 +59,9 @@ def _generate(
         )
     asked = [(q, p) for q, p, fit in zip(questions, prompts, fits, strict=True) if fit]
     params = [
-        SamplingParams(max_tokens=task.max_tokens, grammar=task.grammar(template, question))
+        SamplingParams(
+            max_tokens=_room(template, task, question), grammar=task.grammar(template, question)
+        )
         for question, _ in asked
     ]
     completions = engine.generate([prompt for _, prompt in asked], params)
@@ -76,3 +78,8 @@ def _generate(
         prompt = template.render(question.messages, question.tools, generate=True)
         items.append(Item(question.id, prompt, output, question.expected, verdict))
     return items
+
+
+def _room(template: ChatTemplate, task: Task, question: Question) -> int:
+    """Tokens of the reply: one twice as long as the right one is wrong, so it may stop there."""
+    return min(task.max_tokens, 16 + 2 * len(template.tokenizer.encode(question.expected)))

@@ -1,6 +1,7 @@
 """Questions through the real engine: order, form, limits, and going on after an interruption."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,22 @@ def test_a_question_beyond_the_context_is_wrong_and_said(engine: Engine, tmp_pat
     )
     assert items[0].verdict == 0
     assert any("longer than the context of 512" in event.get("say", "") for event in said)
+
+
+def test_a_reply_may_be_twice_as_long_as_the_right_one(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engine.template is not None
+    question = Question("q", "n", [{"role": "user", "content": "What?"}], [], "gold")
+    long = replace(question, id="p", expected="gold " * 100)
+    limits: list[int] = []
+    generate = Engine.generate
+
+    def listening(self: Engine, prompts: Any, params: Any) -> Any:
+        limits.extend(p.max_tokens for p in params)
+        return generate(self, prompts, [replace(p, max_tokens=1) for p in params])
+
+    monkeypatch.setattr(Engine, "generate", listening)
+    ask(engine, engine.template, answer.TASK, [question, long], Store(tmp_path, "w"), Progress())
+    count = len(engine.tokenizer.encode("gold"))
+    assert limits == [16 + 2 * count, answer.TASK.max_tokens]
