@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,21 @@ class Grammars:
     """Compiles grammars for one tokenizer; `size` is the length of the logits."""
 
     def __init__(self, directory: Path, size: int, stop_ids: Sequence[int]) -> None:
-        definition = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
+        self.directory = directory
+        self.size = size
+        self.stop_ids = list(stop_ids)
+
+    @cached_property
+    def _tokenizer(self) -> LLTokenizer:
+        """Made on first use: it takes a second for a large vocabulary, and some have no grammar."""
+        definition = json.loads((self.directory / "tokenizer.json").read_text(encoding="utf-8"))
         definition |= {"truncation": None, "padding": None}
-        self._tokenizer = LLTokenizer(
-            json.dumps(definition), n_vocab=size, eos_token=list(stop_ids) or None
-        )
+        try:
+            return LLTokenizer(
+                json.dumps(definition), n_vocab=self.size, eos_token=self.stop_ids or None
+            )
+        except ValueError as error:
+            raise GrammarError(f"grammars do not work with this tokenizer: {error}") from error
 
     def start(self, grammar: str) -> "Follower":
         """A follower at the beginning of `grammar`.
@@ -48,15 +59,15 @@ class Grammars:
         Raises:
             GrammarError: it does not compile.
         """
-        return Follower(LLMatcher(self._tokenizer, grammar, log_level=0), self._tokenizer)
+        return Follower(LLMatcher(self._tokenizer, grammar, log_level=0), self.size)
 
 
 class Follower:
     """Where one output is in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, tokenizer: LLTokenizer) -> None:
+    def __init__(self, matcher: LLMatcher, size: int) -> None:
         self._matcher = matcher
-        self._size = tokenizer.vocab_size
+        self._size = size
         self._raise_error()
 
     @property

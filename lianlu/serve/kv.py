@@ -39,15 +39,14 @@ class KVCache:
     """Keys and values by layer and slot; slot = page · PAGE + offset.
 
     Per layer two tensors [slots, KV, D] in `dtype`, or uint8 with a scale and minimum per token
-    and head. `exact` says that what is read is what was written.
+    and head.
     """
 
     def __init__(self, config: DecoderConfig, pages: int, bits: KVBits, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self.bits = bits
-        self.heads, self.dim = config.kv_heads, config.head_dim
+        self.layers, self.heads, self.dim = config.layers, config.kv_heads, config.head_dim
         stored = {8: torch.uint8, 16: torch.bfloat16, 32: torch.float32}[bits]
-        self.exact = stored.itemsize >= dtype.itemsize
         shape = (pages * PAGE, self.heads, self.dim)
         both = range(2 * config.layers)
         # Zeros, not empty: a padded slot is masked, but 0 · NaN would still be NaN.
@@ -57,13 +56,9 @@ class KVCache:
         # fresh memory costs more than the copy itself.
         self.buffers = [torch.empty(0, dtype=stored) for _ in range(2)]
 
-    def write(self, layer: int, slots: Tensor, k: Tensor, v: Tensor) -> None:
-        """Store `k` and `v` [T, KV, D] at `slots` int64 [T]."""
-        for i, x in ((2 * layer, k), (2 * layer + 1, v)):
-            if self.bits == 8:
-                x, range_ = quantize(x)
-                self.ranges[i].index_copy_(0, slots, range_)
-            self.store[i].index_copy_(0, slots, x.to(self.store[i].dtype))
+    def write(self, layer: int, slots: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store `k` and `v` [T, KV, D] at `slots` int64 [T]; returns them as `read` would."""
+        return self._put(2 * layer, slots, k), self._put(2 * layer + 1, slots, v)
 
     def read(self, layer: int, pages: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of `pages` int64 [N], each [N · PAGE, KV, D].
@@ -71,6 +66,16 @@ class KVCache:
         They lie in shared buffers: valid until the next read.
         """
         return self._gather(2 * layer, pages), self._gather(2 * layer + 1, pages)
+
+    def _put(self, i: int, slots: Tensor, x: Tensor) -> Tensor:
+        if self.bits == 8:
+            codes, range_ = quantize(x)
+            self.ranges[i].index_copy_(0, slots, range_)
+            self.store[i].index_copy_(0, slots, codes)
+            return dequantize(codes, range_, self.dtype)
+        stored = x.to(self.store[i].dtype)
+        self.store[i].index_copy_(0, slots, stored)
+        return stored.to(self.dtype)
 
     def _gather(self, i: int, pages: Tensor) -> Tensor:
         count, row = len(pages), PAGE * self.heads * self.dim

@@ -11,70 +11,55 @@ from lianlu.model.decoder import Decoder
 from lianlu.serve.kv import KVCache
 from lianlu.serve.pages import PAGE
 from lianlu.serve.scheduler import Chunk
+from lianlu.serve.window import Window, arrange
 
 
 class PagedAttention:
-    """The decoder's attention backend for one step: stores keys and values, then reads pages.
+    """The decoder's attention backend for one step: stores keys and values, then attends.
 
-    The first `decodes` chunks are one token each and share one call; every other chunk attends
-    causally to itself and to what came before it.
+    The first tokens are decodes, window by window, one token a request; every chunk after them
+    attends causally to itself and to what came before it.
     """
 
-    def __init__(self, cache: KVCache, chunks: Sequence[Chunk]) -> None:
+    def __init__(
+        self,
+        cache: KVCache,
+        decodes: Sequence[tuple[Window, Sequence[Chunk]]],
+        chunks: Sequence[Chunk],
+    ) -> None:
         self.cache = cache
-        self.slots = torch.tensor([slot for chunk in chunks for slot in _slots(chunk)])
-        ones = itertools.takewhile(lambda chunk: chunk.count == 1, chunks)
-        self.decodes = len(list(ones))
-        if self.decodes:
-            lengths = [chunk.start + 1 for chunk in chunks[: self.decodes]]
-            width = -(-max(lengths) // PAGE)
-            padded = [
-                (pages := chunk.request.pages[:width]) + pages[-1:] * (width - len(pages))
-                for chunk in chunks[: self.decodes]
-            ]
-            self.decode_pages = torch.tensor(padded).flatten()
-            beyond = torch.arange(width * PAGE) >= torch.tensor(lengths)[:, None]
-            self.decode_mask = _additive(beyond, cache.dtype)[:, None, None, :]
-        self.chunks = [self._plan(chunk) for chunk in chunks[self.decodes :]]
+        self.windows = [window for window, _ in decodes]
+        ones = [chunk for _, own in decodes for chunk in own]
+        self.slots = torch.tensor([slot for chunk in (*ones, *chunks) for slot in _slots(chunk)])
+        self.chunks = [self._plan(chunk) for chunk in chunks]
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """`q` [T, H, D], `k` and `v` [T, KV, D] → [T, H, D]."""
-        self.cache.write(layer, self.slots, k, v)
-        parts = [self._decode(layer, q[: self.decodes])] if self.decodes else []
-        start = self.decodes
+        k, v = self.cache.write(layer, self.slots, k, v)
+        parts = []
+        start = 0
+        for window in self.windows:
+            rows = slice(start, start := start + len(window.requests))
+            parts.append(window.attend(layer, q[rows], k[rows], v[rows]))
         for count, pages, mask in self.chunks:
-            rows = slice(start, start + count)
-            start += count
-            if pages is None:
+            rows = slice(start, start := start + count)
+            if pages is None or mask is None:
                 parts.append(_attend(q[rows], k[rows], v[rows], None))
             else:
+                length = mask.shape[-1]
                 keys, values = self.cache.read(layer, pages)
-                length = mask.shape[-1] if mask is not None else 0
                 parts.append(_attend(q[rows], keys[:length], values[:length], mask))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _decode(self, layer: int, q: Tensor) -> Tensor:
-        """`q` [B, H, D] → [B, H, D], all requests padded to the longest one's pages."""
-        batch, heads, dim = q.shape
-        k, v = self.cache.read(layer, self.decode_pages)
-        groups = self.cache.heads
-        # The query heads of a group become the rows of one attention: no key is repeated.
-        out = F.scaled_dot_product_attention(
-            q.view(batch, groups, heads // groups, dim),
-            k.view(batch, -1, groups, dim).transpose(1, 2),
-            v.view(batch, -1, groups, dim).transpose(1, 2),
-            attn_mask=self.decode_mask,
-        )
-        return out.reshape(batch, heads, dim)
-
     def _plan(self, chunk: Chunk) -> tuple[int, Tensor | None, Tensor | None]:
         """(tokens, pages to read or None to use what was just computed, mask)."""
-        if chunk.start == 0 and self.cache.exact:
+        if chunk.start == 0:
             return chunk.count, None, None
         end = chunk.start + chunk.count
         pages = torch.tensor(chunk.request.pages[: -(-end // PAGE)])
         later = torch.arange(end) > torch.arange(chunk.start, end)[:, None]
-        return chunk.count, pages, _additive(later, self.cache.dtype)
+        mask = torch.zeros(later.shape, dtype=self.cache.dtype)
+        return chunk.count, pages, mask.masked_fill_(later, -torch.inf)
 
 
 class Runner:
@@ -83,20 +68,25 @@ class Runner:
     def __init__(self, decoder: Decoder, cache: KVCache) -> None:
         self.decoder = decoder
         self.cache = cache
+        self.windows: list[Window] = []
 
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> Tensor:
         """Compute the chunks → logits [N, vocab] of the last token of those that sample."""
+        ones = [chunk for chunk in chunks if chunk.count == 1]
+        decodes = arrange(self.windows, self.cache, ones)
+        self.windows = [window for window, _ in decodes]
+        rest = [chunk for chunk in chunks if chunk.count > 1]
+        order = [chunk for _, own in decodes for chunk in own] + rest
         tokens = torch.tensor(
-            [t for c in chunks for t in c.request.tokens[c.start : c.start + c.count]]
+            [t for c in order for t in c.request.tokens[c.start : c.start + c.count]]
         )
-        positions = torch.tensor([p for c in chunks for p in range(c.start, c.start + c.count)])
-        hidden = self.decoder(tokens, positions, PagedAttention(self.cache, chunks))
-        ends = itertools.accumulate(chunk.count for chunk in chunks)
-        last = [end - 1 for end, chunk in zip(ends, chunks, strict=True) if chunk.samples]
-        if len(last) < len(hidden):
-            hidden = hidden[torch.tensor(last, dtype=torch.int64)]
-        return self.decoder.logits(hidden)
+        positions = torch.tensor([p for c in order for p in range(c.start, c.start + c.count)])
+        hidden = self.decoder(tokens, positions, PagedAttention(self.cache, decodes, rest))
+        ends = itertools.accumulate(chunk.count for chunk in order)
+        last = {chunk.request: end - 1 for chunk, end in zip(order, ends, strict=True)}
+        wanted = [last[chunk.request] for chunk in chunks if chunk.samples]
+        return self.decoder.logits(hidden[torch.tensor(wanted, dtype=torch.int64)])
 
 
 def _slots(chunk: Chunk) -> list[int]:
@@ -104,10 +94,6 @@ def _slots(chunk: Chunk) -> list[int]:
     pages = chunk.request.pages
     span = range(chunk.start, chunk.start + chunk.count)
     return [pages[i // PAGE] * PAGE + i % PAGE for i in span]
-
-
-def _additive(hidden: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, -torch.inf)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import tokenizers
 
 from lianlu.model.template import ChatTemplate
 from lianlu.serve.grammar import GrammarError, Grammars, json_grammar, regex_grammar
@@ -98,3 +99,10 @@ def test_a_bad_grammar_and_a_bad_token_say_so(grammars, template) -> None:
     follower = grammars.start(regex_grammar("aaa"))
     with pytest.raises(GrammarError):
         follower.take(template.tokenizer.encode("b")[0])
+
+
+def test_a_tokenizer_without_grammars_says_so(tmp_path: Path) -> None:
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0}, unk_token="a"))
+    words.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(GrammarError, match="do not work with this tokenizer"):
+        Grammars(tmp_path, 1, []).start(regex_grammar("a"))

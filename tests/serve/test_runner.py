@@ -11,6 +11,7 @@ from lianlu.serve.request import Request, SamplingParams
 from lianlu.serve.runner import PagedAttention
 from lianlu.serve.scheduler import Chunk
 from lianlu.serve.text import TextStream
+from lianlu.serve.window import arrange
 
 LENGTHS = [1, 15, 16, 17, 50]
 
@@ -38,9 +39,12 @@ def test_chunks_and_decodes_equal_dense_attention(kv_heads, bits, tolerance, cut
             a, b = int(low * length), int(high * length)
             if b > a:
                 chunks.append((Chunk(request, a, b - a), starts[requests.index(request)]))
-        chunks.sort(key=lambda pair: pair[0].count > 1)
+        ones = [chunk for chunk, _ in chunks if chunk.count == 1]
+        decodes = arrange([], cache, ones)
+        place = {id(c): i for i, c in enumerate(c for _, own in decodes for c in own)}
+        chunks.sort(key=lambda pair: place.get(id(pair[0]), len(place)))
         rows = torch.tensor([at + c.start + i for c, at in chunks for i in range(c.count)])
-        attend = PagedAttention(cache, [chunk for chunk, _ in chunks])
+        attend = PagedAttention(cache, decodes, [c for c, _ in chunks if c.count > 1])
         out[rows] = attend(0, q[rows], k[rows], v[rows])
     expected = reference_attention(q, k, v, torch.tensor(starts))
     torch.testing.assert_close(out, expected, atol=tolerance, rtol=0)
