@@ -47,7 +47,7 @@ READING = (
     "What does {name} do? It says:\n{text}",
 )
 # Fewer names than this teach nothing; "auto" then looks at headings instead.
-MIN_NAMES = 10
+MIN_NAMES = 8
 # At most this part of the names is held out, however small the corpus is.
 MAX_HELD_OUT = 0.25
 

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 MIN_SUMMARY_CHARS = 16
@@ -199,20 +200,18 @@ _UNDERLINE = re.compile(r"^([=\-~^\"'#*+.`])\1{2,}$")
 
 
 def headings(text: str, title: str | None = None) -> Iterator[tuple[str, str, str]]:
-    """`(heading, heading, first paragraph below it)`, once a heading.
+    """`(heading, heading, first paragraph below it)`, once a heading; terms in bold likewise.
 
     A document without headings is taken to explain its title.
     """
     lines = text.splitlines()
-    found = list(_heading_lines(lines))
+    found = [(heading, _paragraph(lines, below)) for heading, below in _heading_lines(lines)]
     if not found and title:
-        found = [(title, 0)]
-        if lines and lines[0].strip() == title.strip():
-            found = [(title, 1)]
+        first = int(bool(lines) and lines[0].strip() == title.strip())
+        found = [(title, _paragraph(lines, first))]
     seen = set()
-    for heading, below in found:
+    for heading, paragraph in [*found, *_terms(lines)]:
         name = " ".join(re.sub(r"[*_`]{1,2}(\S.*?)[*_`]{1,2}", r"\1", heading).split())
-        paragraph = _paragraph(lines, below)
         if name and paragraph and name not in seen:
             seen.add(name)
             yield name, name, paragraph
@@ -233,6 +232,20 @@ def _heading_lines(lines: list[str]) -> Iterator[tuple[str, int]]:
             alone = i == 1 or not lines[i - 2].strip() or _UNDERLINE.match(lines[i - 2].strip())
             if alone and len(line.strip()) >= len(above):
                 yield above, i + 1
+
+
+_TERM = re.compile(r"\s*(?:[-*] +)?\*\*([^*]+?)[.:]?\*\*(?::|(?<=\.\*\*)) +(.+)$")
+_NEXT_ITEM = re.compile(r"\s*([-*#|>]|\d+[.)]) ?|\s*```|\s*$")
+
+
+def _terms(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """`(term, what it is)` of paragraphs and items that begin `**Term.** It is …`."""
+    for i, line in enumerate(lines):
+        if match := _TERM.match(line):
+            words = match[2].split()
+            for below in takewhile(lambda line: not _NEXT_ITEM.match(line), lines[i + 1 :]):
+                words += below.split()
+            yield match[1], " ".join(words)
 
 
 def _paragraph(lines: list[str], start: int) -> str:

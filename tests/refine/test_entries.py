@@ -191,6 +191,26 @@ Keeps the water
 inside the pump.
 """
 
+TERMS = """# Parts
+- **Rotor.** Turns the water
+  around its axis.
+- **Stator**: stands still all the time.
+- **Loud** words are no term.
+
+**Seal.** Keeps it in.
+
+1. **One**: is numbered, and so no term.
+"""
+
+
+def test_terms_in_bold() -> None:
+    assert [(name, text) for name, _, text in headings(TERMS)] == [
+        ("Rotor", "Turns the water around its axis."),
+        ("Stator", "stands still all the time."),
+        ("Seal", "Keeps it in."),
+    ]
+
+
 RST = """=====
 Valve
 =====
