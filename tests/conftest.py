@@ -39,8 +39,9 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 RECIPE = """
 lianlu: 1
 name: demo
-sources: [{type: python-docs, limit_mb: 1}]
-refine: {workers: 1}
+sources: [{type: python-docs, limit_mb: 2}]
+refine: {workers: 1, languages: [en]}
+tokens: {holdout: 0.15}
 tokenizer: {vocab_size: 512}
 model: {layers: 2, width: 64, heads: 2, kv_heads: 2, context: 256}
 pretrain: {tokens: 8192, batch_tokens: 1024, exact: true, threads: 1, save_every: 2}

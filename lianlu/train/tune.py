@@ -41,8 +41,7 @@ def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts
     encoded = encode_dialogues(dialogues / "train.jsonl", template, shape.context, job)
     held_out = encode_dialogues(dialogues / "valid.jsonl", template, shape.context, job)
     if method == "lora":
-        torch.manual_seed(config.seed)
-        add_lora(decoder, rank=config.rank, alpha=2 * config.rank)
+        add_lora(decoder, rank=config.rank, seed=config.seed)
         decoder.to(device)
 
     data = DialogueBatches(
