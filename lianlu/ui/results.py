@@ -230,7 +230,7 @@ def compression_of(run: RunState) -> Compression | None:
     rows = [row for row in tail_rows(node.directory / METRICS) if "decode_before" in row]
     speed = rows[-1] if rows else {}
     accepted = facts.get("accepted")
-    layers = [(text(layer.get("name"), 100), layer) for layer in items(facts.get("layers"))[:5]]
+    errors = sorted(_numbers(facts.get("layer_errors")).items(), key=lambda layer: -layer[1])
     return Compression(
         accepted=accepted if isinstance(accepted, bool) else None,
         loss=number(facts.get("loss")),
@@ -242,7 +242,7 @@ def compression_of(run: RunState) -> Compression | None:
             {key: mapping(told).get("value") for key, told in bits.items()}, "before", "after"
         ),
         speeds=_pair(speed, "decode_before", "decode_tokens_per_second"),
-        worst=[(name, number(layer.get("error")) or 0) for name, layer in layers],
+        worst=errors[:5],
     )
 
 

@@ -111,7 +111,10 @@ def facts(node: str) -> dict[str, Any]:
         "accepted": True,
         "loss_low": 0.009,
         "loss_high": 0.015,
-        "layers": [{"name": "model.layers.0.mlp.down_proj", "error": 0.0083}],
+        "layer_errors": {
+            "model.layers.0.mlp.up_proj": 0.004,
+            "model.layers.0.mlp.down_proj": 0.0083,
+        },
         "bits_per_byte": {"before": {"value": 2.113}, "after": {"value": 2.138}},
         "bytes": {"before": 17_301_504, "after": 5_242_880},
     }
