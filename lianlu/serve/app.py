@@ -120,6 +120,9 @@ def create_app(
         body: Sampled, tasks: Sequence[Task], reply: ChatReply | TextReply, request: Request
     ) -> Response:
         start = time.monotonic()
+        most = 2 * engine.scheduler.max_requests
+        if len(tasks) > most:
+            raise BadRequest(f"{len(tasks)} completions in one request; at most {most}", "n")
         try:
             answer = await loop.open(tasks)
         except TooLong as error:

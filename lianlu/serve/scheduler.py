@@ -55,7 +55,7 @@ class Scheduler:
 
         Raises:
             TooLong: prompt + max_tokens exceed the context or the whole cache.
-            Overloaded: `max_requests` are waiting already.
+            Overloaded: `max_requests` run and as many wait, or twice as many wait.
         """
         longest = request.prompt_length + request.params.max_tokens
         room = min(self.context, len(self.pool.references) * PAGE)
@@ -75,7 +75,7 @@ class Scheduler:
     @property
     def full(self) -> bool:
         """Whether the next request is refused."""
-        return len(self.waiting) >= self.max_requests
+        return len(self.waiting) + len(self.running) >= 2 * self.max_requests
 
     def retry_after(self) -> int:
         """Seconds until the running request nearest to its end must have left, at least 1."""

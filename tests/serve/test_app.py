@@ -440,10 +440,19 @@ def test_overload_keys_and_ports(
             run, go = server.engine.runner.run, threading.Event()
             server.engine.runner.run = lambda chunks: (go.wait(5), run(chunks))[1]
             asked = {"model": "model", "messages": MESSAGES, "max_tokens": 2}
+            with pytest.raises(openai.BadRequestError, match="at most 2"):
+                client.chat.completions.create(**asked, n=3)
+            under_way = threading.Thread(
+                target=client.chat.completions.create, kwargs={**asked, "n": 2}
+            )
+            under_way.start()
+            while not server.engine.scheduler.full:
+                time.sleep(0.001)
             with pytest.raises(openai.RateLimitError) as refused_load:
-                client.chat.completions.create(**asked, n=4)
+                client.chat.completions.create(**asked)
             assert int(refused_load.value.response.headers["retry-after"]) >= 1
             go.set()
+            under_way.join()
             assert client.chat.completions.create(**asked).choices
         assert idle(server)
     finally:

@@ -78,6 +78,8 @@ def test_what_can_never_fit_is_refused(lengths: tuple[int, int]) -> None:
 def test_a_full_queue_refuses() -> None:
     scheduler = Scheduler(PagePool(4), batch_tokens=16, max_requests=1, context=64)
     scheduler.submit(ask(1, 4))
+    run(scheduler)
+    scheduler.submit(ask(1, 4))
     with pytest.raises(Overloaded, match="try again in 1 s"):
         scheduler.submit(ask(1, 4))
 
