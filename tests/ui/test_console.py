@@ -59,6 +59,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+# Asked for after `served`, so that the page is gone before its server ends.
 @pytest.fixture
 def watched(browser: Any) -> Iterator[Watched]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
@@ -68,7 +69,7 @@ def watched(browser: Any) -> Iterator[Watched]:
 
 
 def test_a_finished_run_is_drawn_without_error_and_without_the_network(
-    watched: Watched, runs: Path, served: Callable[[Starlette], str]
+    runs: Path, served: Callable[[Starlette], str], watched: Watched
 ) -> None:
     url, page = served(create_app(runs)), watched.page
     page.goto(f"{url}/runs/demo")
@@ -82,7 +83,7 @@ def test_a_finished_run_is_drawn_without_error_and_without_the_network(
 
 
 def test_a_rule_shows_what_it_dropped(
-    watched: Watched, runs: Path, served: Callable[[Starlette], str]
+    runs: Path, served: Callable[[Starlette], str], watched: Watched
 ) -> None:
     page = watched.page
     page.goto(f"{served(create_app(runs))}/runs/demo")
@@ -97,7 +98,7 @@ def test_a_rule_shows_what_it_dropped(
 
 
 def test_the_page_follows_the_files_and_keeps_what_was_opened(
-    watched: Watched, half_done: Path, served: Callable[[Starlette], str]
+    half_done: Path, served: Callable[[Starlette], str], watched: Watched
 ) -> None:
     page = watched.page
     page.goto(f"{served(create_app(half_done))}/runs/demo")
@@ -116,7 +117,7 @@ def test_the_page_follows_the_files_and_keeps_what_was_opened(
 
 
 def test_the_chat_shows_each_call_as_it_comes_and_survives_a_reload(
-    watched: Watched, runs: Path, served: Callable[[Starlette], str]
+    runs: Path, served: Callable[[Starlette], str], watched: Watched
 ) -> None:
     page = watched.page
     page.goto(f"{served(create_app(runs, ask=ask))}/runs/demo")
