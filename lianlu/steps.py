@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+
 import lianlu
 from lianlu.errors import StepFailed, UserError
 from lianlu.lineage import (
@@ -154,7 +156,7 @@ def _run(node: Node, key: str, store: StepStore, watcher: Watcher) -> StepRecord
     }
     write_json(part / JOB, order)
     started = time.time()
-    code = _work(node, part, watcher)
+    code, peak = _work(node, part, watcher)
     finished = time.time()
     if code != 0 or not (part / RESULT).exists():
         raise _failure(node, part, code)
@@ -174,7 +176,7 @@ def _run(node: Node, key: str, store: StepStore, watcher: Watcher) -> StepRecord
         facts=result["facts"],
         settings=node.settings,
         seconds=round(finished - started, 2),
-        peak_rss_bytes=result["peak_rss_bytes"],
+        peak_rss_bytes=max(result["peak_rss_bytes"], peak),
         predicted=dict(node.predicted),
         lianlu=lianlu.__version__,
         packages=dict(_versions()),
@@ -187,8 +189,12 @@ def _run(node: Node, key: str, store: StepStore, watcher: Watcher) -> StepRecord
     return record
 
 
-def _work(node: Node, part: Path, watcher: Watcher) -> int:
-    """Start the worker and pass its events on until it ends; returns its exit code."""
+def _work(node: Node, part: Path, watcher: Watcher) -> tuple[int, int]:
+    """Start the worker and pass its events on until it ends.
+
+    Returns its exit code, and the most memory that it and its own children held together, looked
+    at twice a second. (The worker knows its own peak exactly, but not theirs.)
+    """
     with (part / "log.txt").open("ab") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "lianlu.worker", str(part)],
@@ -198,18 +204,31 @@ def _work(node: Node, part: Path, watcher: Watcher) -> int:
             env=worker_environment(),
         )
         try:
-            events = _Tail(part / PROGRESS)
+            events, peak, looks = _Tail(part / PROGRESS), 0, 0
             while worker.poll() is None:
                 for event in events.read():
                     watcher.event(node, event)
+                if looks % 5 == 0:
+                    peak = max(peak, _memory_of(worker.pid))
+                looks += 1
                 time.sleep(0.1)
             for event in events.read():
                 watcher.event(node, event)
-            return worker.returncode
+            return worker.returncode, peak
         finally:
             if worker.poll() is None:  # Ctrl-C, or an error of ours: the step ends with us
                 worker.kill()
                 worker.wait()
+
+
+def _memory_of(pid: int) -> int:
+    """Resident bytes of a process and all below it; pages they share count for each."""
+    try:
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+        return sum(process.memory_info().rss for process in family)
+    except psutil.Error:  # one of them has just ended
+        return 0
 
 
 class _Tail:

@@ -150,10 +150,11 @@ class ChatClient:
         trouble = ""
         for attempt in range(ATTEMPTS):
             wait = min(0.25 * 2**attempt, MAX_WAIT_SECONDS)
+            started = time.perf_counter()
             try:
                 async with self._http.stream(method, path, json=body) as response:
                     if response.status_code == 200:
-                        return await read(response)
+                        return await read(response, started)
                     await response.aread()
                     trouble = f"{response.status_code}: {_told(response)}"
                     if response.status_code < 500 and response.status_code != 429:
@@ -198,16 +199,15 @@ def _told(response: httpx.Response) -> str:
         return response.text[:500]
 
 
-async def _read_json(response: httpx.Response) -> Any:
+async def _read_json(response: httpx.Response, _: float) -> Any:
     try:
         return json.loads(await response.aread())
     except ValueError as error:
         raise StepFailed(f"the server sent no JSON: {error}") from error
 
 
-async def _read_stream(response: httpx.Response) -> Reply:
-    """Put the chunks of a streamed completion together."""
-    started = time.perf_counter()
+async def _read_stream(response: httpx.Response, started: float) -> Reply:
+    """Put the chunks of a completion together; its times count from `started`, the sending."""
     first = 0.0
     parts = _Parts()
     async for chunk in _chunks(response):
