@@ -1,6 +1,6 @@
 """Throughput of the serving engine on CPU against transformers' continuous batching.
 
-    python bench/serve_cpu.py [--rounds 5] [--threads 2]
+    OMP_WAIT_POLICY=PASSIVE python bench/serve_cpu.py [--rounds 5] [--threads 1]
 
 32 requests (prompts of 16 to 256 tokens, 64 new tokens each, greedy) over random-weight models made
 on the spot, ours and the peer in turn. Writes bench/results/serve_cpu.json.
@@ -121,7 +121,7 @@ def measure(name: str, dtype: str, rounds: int, threads: int) -> dict[str, Any]:
                 times.append(taken)
     mine, theirs = (REQUESTS * NEW_TOKENS / statistics.median(times) for times in seconds)
     return {
-        "name": f"{REQUESTS} requests, {name} {dtype}, {threads} threads",
+        "name": f"{REQUESTS} requests, {name} {dtype}, {threads} thread(s)",
         "unit": "output tokens/s",
         "ours": round(mine, 1),
         "peers": {"transformers generate_batch": round(theirs, 1)},
@@ -134,7 +134,7 @@ def measure(name: str, dtype: str, rounds: int, threads: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],

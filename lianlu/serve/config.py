@@ -28,6 +28,6 @@ class ServeConfig(Section):
     max_requests: int = Field(default=64, ge=1)
     """Requests running at once; as many again may wait, beyond that the answer is 429."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 takes every core."""
+    """CPU threads; 0 takes every core, or one for a model so small that it is faster alone."""
     api_key_file: Path | None = None
     """A file with one accepted key a line; none accepts every caller (loopback only)."""

@@ -117,6 +117,11 @@ class Engine:
             self._finish(request, "error")
 
     @property
+    def parameters(self) -> int:
+        """Weights of the model."""
+        return self.runner.decoder.config.parameters()
+
+    @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
         return bool(self.scheduler.running or self.scheduler.waiting)
