@@ -309,6 +309,20 @@ def hub_list(as_json: AsJson = False) -> None:
     return _print_json(rows) if as_json else show_rows(_console(), rows, "nothing yet")
 
 
+@app.command(epilog="Example: [bold]lianlu gc --yes[/]")
+def gc(
+    runs: Runs = RUNS,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; else only say what would go.")
+    ] = False,
+) -> None:
+    """Delete the steps that no run reaches; unfinished ones stay."""
+    from lianlu.record import unreached
+
+    for path, size in unreached(runs, delete=yes):
+        _say(f"{'deleted' if yes else 'would delete'} {path.name}  {size / 2**20:,.1f} MiB")
+
+
 @app.command(epilog="Example: [bold]lianlu ui demo[/]")
 def ui(
     name: Annotated[str | None, typer.Argument(metavar="RUN", help="Run to open.")] = None,

@@ -140,12 +140,13 @@ class StepStore:
         finished = [(path, record) for path, record in found if record is not None]
         yield from sorted(finished, key=lambda pair: pair[1].finished)
 
-    def collect(self, kept: set[Path]) -> list[Path]:
-        """Delete the steps that no run reaches; returns what was deleted. Unfinished parts stay."""
-        dead = [path for path, _ in self.records() if path.resolve() not in kept]
-        for path in dead:
-            shutil.rmtree(path)
-        return dead
+    def unreached(self, kept: set[str]) -> list[tuple[Path, int]]:
+        """Finished steps whose directory is not named in `kept`, with their bytes."""
+        return [
+            (path, sum(entry["bytes"] for entry in record.outputs.values()))
+            for path, record in self.records()
+            if path.name not in kept
+        ]
 
 
 def damaged(place: Path, record: StepRecord) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -183,3 +184,18 @@ def read_run(runs: Path, name: str) -> Run:
         if record is not None:
             steps[node["name"]] = (store.place(node["name"], node["key"]), record)
     return Run(folder, state, steps)
+
+
+def unreached(runs: Path, delete: bool) -> list[tuple[Path, int]]:
+    """The steps that no run's record names, with their bytes; `delete` removes them.
+
+    Raises UserError for a damaged record: what it names must not be lost for that.
+    """
+    kept = set()
+    for path in runs.glob(f"*/{RUN}"):
+        nodes = read_run(runs, path.parent.name).state["nodes"]
+        kept |= {node["dir"] for node in nodes if node.get("dir")}
+    dead = StepStore(runs).unreached(kept)
+    for place, _ in dead if delete else ():
+        shutil.rmtree(place)
+    return dead

@@ -93,15 +93,11 @@ def test_what_changed_is_said_in_words(tmp_path: Path) -> None:
     assert told == ["lr 0.01 → 0.02", "model.width 256 → 128", "tokens: other content"]
 
 
-def test_collect_deletes_what_no_run_reaches(tmp_path: Path) -> None:
+def test_unreached_steps_are_found_and_unfinished_ones_are_not(tmp_path: Path) -> None:
     store = StepStore(tmp_path)
-    kept, dead = make(store, "a", "x", x=1), make(store, "a", "y", x=2)
-    unfinished = store.part("a", "f" * 64)
-    unfinished.mkdir()
-    assert store.collect({kept.resolve()}) == [dead]
-    assert kept.exists()
-    assert not dead.exists()
-    assert unfinished.exists()
+    kept, dead = make(store, "a", "x", x=1), make(store, "a", "yy", x=2)
+    store.part("a", "f" * 64).mkdir()
+    assert store.unreached({kept.name}) == [(dead, 2)]
 
 
 def test_write_json_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:

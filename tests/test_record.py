@@ -8,7 +8,7 @@ import pytest
 from lianlu.errors import UserError
 from lianlu.lineage import StepRecord, StepStore, digest_of, digest_outputs
 from lianlu.recipe import LoadedRecipe, load_recipe
-from lianlu.record import Decision, RunRecord, Watchers, read_run
+from lianlu.record import Decision, RunRecord, Watchers, read_run, unreached
 from lianlu.steps import Artefact, Node
 
 ORDER = ("corpus", "tokens", "base")
@@ -102,3 +102,18 @@ def test_watchers_all_hear(tmp_path: Path) -> None:
     for record in (first, second):
         assert record.nodes["corpus"]["state"] == "failed"
     assert json.loads((tmp_path / "runs" / "r" / "run.json").read_text())["state"] == "running"
+
+
+def test_what_no_run_reaches_can_go(tmp_path: Path) -> None:
+    record = RunRecord(load(tmp_path), ORDER)
+    record.started(node("corpus"), node("corpus").key(), "new")
+    record.done(node("corpus"), finish(record.store, node("corpus")))
+    finish(record.store, node("tokens"))
+    runs = tmp_path / "runs"
+    [(dead, size)] = unreached(runs, delete=False)
+    assert dead.name.startswith("tokens-")
+    assert size == len("tokens")
+    assert dead.exists()
+    unreached(runs, delete=True)
+    assert not dead.exists()
+    assert read_run(runs, "r").step("corpus").exists()

@@ -16,7 +16,7 @@ import time
 import warnings
 
 # Addresses and paths differ between machines and runs; the page must not.
-_ADDRESS = re.compile(r"(0x|handle )[0-9a-fA-F]{6,}")
+_ADDRESS = re.compile(r"( at 0x|handle )[0-9a-fA-F]{6,}")
 _READ = 1 << 16
 
 
@@ -47,7 +47,8 @@ def _child(module: str, pipe: int) -> None:
         data = page(module).encode("utf-8", "replace")
     except BaseException as error:  # SystemExit too: the import is not ours
         reason = getattr(error, "value", error)  # pydoc wraps what an import raised
-        data = f"!{type(reason).__name__}: {_ADDRESS.sub('0x...', str(reason))}".encode()
+        told = _ADDRESS.sub(r"\g<1>...", str(reason))
+        data = f"!{type(reason).__name__}: {told}".encode()
     with os.fdopen(pipe, "wb") as file:
         file.write(data)
     os._exit(0)
