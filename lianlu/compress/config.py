@@ -24,7 +24,7 @@ class CompressConfig(Section):
     """Bits per element of the KV cache when the compressed model is served."""
     calibration: int = Field(default=64, ge=1)
     """Training documents that show the activations; held-out ones are never used."""
-    documents: int = Field(default=100, ge=1)
+    documents: int = Field(default=40, ge=1)
     """Held-out documents whose bits per byte are compared."""
     max_loss: float = Field(default=0.03, ge=0)
     """Largest allowed relative rise of bits per byte; beyond it the uncompressed model is kept."""
