@@ -241,6 +241,8 @@ def evaluate(
     if as_json:
         return _print_json(facts)
     show_scores(_console(), {target: facts["scores"]})
+    for name, reason in facts["left_out"].items():
+        _say(f"{name} was left out: {reason}")
 
 
 @app.command(

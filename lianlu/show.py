@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich.console import Console
@@ -10,11 +11,13 @@ from rich.table import Table
 
 from lianlu.chain import Planned
 from lianlu.doctor import Check
+from lianlu.evaluate.table import compare, table
 from lianlu.record import Decision, Run
 from lianlu.terminal import megabytes, number
 
 STYLES = {"kept": "dim", "ran": "green", "failed": "red", "running": "cyan"}
 SCORE_NODES = ("before", "after", "after-small")
+MODEL_OF = {"before": "base", "after": "tuned", "after-small": "compressed"}
 
 
 def plan_rows(planned: Sequence[Planned]) -> list[dict[str, Any]]:
@@ -96,10 +99,7 @@ def show_run(console: Console, run: Run) -> None:
     console.print(nodes_table(state["nodes"]))
     console.print()
     console.print(decisions_table([Decision(**entry) for entry in state["decisions"]]))
-    scores = _scores(run)
-    if scores:
-        console.print()
-        show_scores(console, scores)
+    _show_progress_of_scores(console, run)
     if "trial" in run.steps:
         console.print()
         _show_trial(console, run.steps["trial"][1].facts)
@@ -108,11 +108,11 @@ def show_run(console: Console, run: Run) -> None:
 def show_scores(console: Console, scores: Mapping[str, Mapping[str, Any]]) -> None:
     """One row a score, one column a model: value, interval and n."""
     names = list(dict.fromkeys(name for of_model in scores.values() for name in of_model))
-    table = _table("score", *scores)
+    shown = _table("score", *scores)
     for name in names:
         cells = [_score(of_model.get(name)) for of_model in scores.values()]
-        table.add_row(name, *cells)
-    console.print(table)
+        shown.add_row(name, *cells)
+    console.print(shown)
 
 
 def show_summary(console: Console, run: Run) -> None:
@@ -174,6 +174,18 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
         state = f"[{styles[check.state]}]{check.state}[/]"
         table.add_row(check.name, state, escape(check.found), escape(check.advice))
     console.print(table)
+
+
+def _show_progress_of_scores(console: Console, run: Run) -> None:
+    """From one scored model to the next: both estimates and the difference on the same items."""
+    scored = [node for node in SCORE_NODES if node in run.steps]
+    if len(scored) == 1:
+        console.print()
+        show_scores(console, _scores(run))
+    for before, after in pairwise(scored):
+        console.print()
+        lines = compare(run.step(before), run.step(after))
+        console.print(table(lines, MODEL_OF[before], MODEL_OF[after]))
 
 
 def _scores(run: Run) -> dict[str, Mapping[str, Any]]:

@@ -14,10 +14,11 @@ from lianlu.agent.model import ChatClient
 from lianlu.agent.runner import Limits, run
 from lianlu.agent.toolbox import Toolbox, open_toolbox
 from lianlu.agent.trajectory import Trajectory, to_dialogue
-from lianlu.agent.verdict import judge, wilson
+from lianlu.agent.verdict import judge
 from lianlu.errors import UserError
 from lianlu.job import Facts, Job
 from lianlu.lineage import write_json
+from lianlu.statistics import wilson
 
 Row = dict[str, Any]
 TRIAL = "trial.json"
@@ -121,14 +122,14 @@ def _count(questions: list[Row], trajectories: list[Trajectory]) -> tuple[Facts,
             }
         )
     right = sum(question["right"] for question in told)
-    low, high = wilson(right, len(told))
+    found = wilson(right, len(told))
     counted: Facts = {
         "n": len(told),
         "right": right,
         "called_right": sum(question["called"] for question in told),
         "token_exact": sum(map(_is_token_exact, trajectories)),
         "confidence": 0.95,
-        "interval": [round(low, 4), round(high, 4)],
+        "interval": [round(found.low, 4), round(found.high, 4)],
     }
     return counted, told
 

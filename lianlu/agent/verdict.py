@@ -1,9 +1,7 @@
 """Was a question answered right? The same words as in `evaluate`."""
 
 import json
-import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from lianlu.agent.trajectory import State
 
@@ -28,17 +26,6 @@ def judge(state: State, tool: str, name: str, answer: str) -> Verdict:
 def normalise(text: str) -> str:
     """Case, runs of white space and a final period make no difference."""
     return " ".join(text.split()).removesuffix(".").rstrip().casefold()
-
-
-def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927); (0, 1) when nothing was asked."""
-    if n == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, z2 = right / n, z * z
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _parsed(arguments: str) -> object:
