@@ -1,6 +1,7 @@
 """Checkpoints of a training: written whole or not at all, and proven before they are believed."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,7 +29,10 @@ class Position:
     """The latest losses, nats per predicted token."""
     skipped: list[int] = field(default_factory=list)
     """Steps whose loss or gradient was not finite; they changed nothing."""
-    valid_before: float | None = None
+    valid_before: float = math.inf
+    """Validation loss before the first step, nats per predicted token."""
+    valid_loss: float = math.inf
+    """The latest validation loss."""
 
 
 def save(out: Path, model: nn.Module, optimizer: Optimizer, position: Position) -> None:

@@ -12,7 +12,7 @@ from lianlu.errors import StepFailed
 from lianlu.job import Job
 from lianlu.model.decoder import Decoder
 from lianlu.train.batch import Batch
-from lianlu.train.checkpoint import Position, remove, resume, save
+from lianlu.train.checkpoint import Position, resume, save
 from lianlu.train.loss import summed_loss
 from lianlu.train.optim import Optimizer, make_optimizer
 from lianlu.train.precision import WORTH_COMPILING, autocast, compiler_found
@@ -63,19 +63,19 @@ def train(
 ) -> Position:
     """Train what of `decoder` wants gradients; returns where it ended.
 
-    Goes on from the newest sound checkpoint in `job.out`. A step whose loss or gradient is not
-    finite is skipped and its number kept.
+    Goes on from the newest sound checkpoint in `job.out`; the caller, who writes the model, removes
+    them. A step whose loss or gradient is not finite is skipped and its number kept.
 
     Raises StepFailed when ten steps in a row are not finite, or a checkpoint cannot be written.
     """
-    optimizer = make_optimizer(decoder, settings.optimizer)
+    optimizer = make_optimizer(decoder, settings.optimizer, course.dtype)
     position = resume(job.out, decoder, optimizer)
     prepare(decoder, course, settings)
     device = next(decoder.parameters()).device
     if position.step:
         job.progress.say(f"resumed at step {position.step} of {course.steps}")
     else:
-        position.valid_before = evaluate(decoder, valid, course.dtype)
+        position.valid_before = position.valid_loss = evaluate(decoder, valid, course.dtype)
         job.progress.metric(step=0, valid_loss=position.valid_before)
 
     job.progress.begin("train", course.steps, "steps")
@@ -109,22 +109,13 @@ def train(
             job.progress.metric(
                 step=position.step, loss=loss, lr=rate, grad_norm=norm, tokens_per_second=speed
             )
-        if position.step % max(1, course.steps // EVALUATIONS) == 0 and not last:
-            job.progress.metric(
-                step=position.step, valid_loss=evaluate(decoder, valid, course.dtype)
-            )
+        if position.step % max(1, course.steps // EVALUATIONS) == 0 or last:
+            position.valid_loss = evaluate(decoder, valid, course.dtype)
+            job.progress.metric(step=position.step, valid_loss=position.valid_loss)
         if position.step % settings.save_every == 0 and not last:
             save(job.out, decoder, optimizer, position)
     job.progress.finish("train")
     return position
-
-
-def finish(decoder: Decoder, valid: Sequence[Batch], course: Course, job: Job) -> float:
-    """The last validation; the checkpoints go, since the model's files are about to come."""
-    loss = evaluate(decoder, valid, course.dtype)
-    job.progress.metric(step=course.steps, valid_loss=loss)
-    remove(job.out)
-    return loss
 
 
 def prepare(decoder: Decoder, course: Course, settings: Settings) -> None:
@@ -133,10 +124,11 @@ def prepare(decoder: Decoder, course: Course, settings: Settings) -> None:
         torch.use_deterministic_algorithms(True)
     elif settings.compile and course.steps >= WORTH_COMPILING and compiler_found():
         for block in decoder.model.layers:
-            block.compile()
+            block.compile(dynamic=False)  # every batch has the same length
 
 
 @torch.no_grad()
+@torch.compiler.set_stance("force_eager")  # compiling it as well would cost more than it saves
 def evaluate(decoder: Decoder, batches: Sequence[Batch], dtype: torch.dtype) -> float:
     """Mean loss in nats per predicted token."""
     device = next(decoder.parameters()).device

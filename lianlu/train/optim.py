@@ -6,6 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lianlu.train.muon import Muon
+
 BETAS = (0.9, 0.95)
 WEIGHT_DECAY = 0.01
 MOMENTUM = 0.95
@@ -38,12 +40,11 @@ class Optimizer:
             part.load_state_dict(state)
 
 
-def make_optimizer(model: nn.Module, kind: Literal["muon", "adamw"]) -> Optimizer:
-    """Over the parameters that want gradients.
-
-    Muon orthogonalises the momentum of a matrix (Jordan 2024); scaled so that its updates are as
-    large as AdamW's (Liu et al. 2025, "Muon is scalable"), one rate serves both. Embeddings, the
-    head and vectors stay with AdamW.
+def make_optimizer(
+    model: nn.Module, kind: Literal["muon", "adamw"], dtype: torch.dtype
+) -> Optimizer:
+    """Over the parameters that want gradients; `dtype` is the arithmetic that this machine is fast
+    in. Embeddings, the head and vectors stay with AdamW whatever the kind.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     matrices = [p for name, p in named if kind == "muon" and _is_inner_matrix(name, p)]
@@ -51,14 +52,7 @@ def make_optimizer(model: nn.Module, kind: Literal["muon", "adamw"]) -> Optimize
     rest = [p for _, p in named if id(p) not in chosen]
     parts: list[torch.optim.Optimizer] = []
     if matrices:
-        parts.append(
-            torch.optim.Muon(
-                matrices,
-                weight_decay=WEIGHT_DECAY,
-                momentum=MOMENTUM,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        parts.append(Muon(matrices, WEIGHT_DECAY, MOMENTUM, dtype))
     if rest:
         groups = [
             {"params": [p for p in rest if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},

@@ -15,8 +15,9 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """The dtype of the matrix products: what the recipe says, or on `auto` the faster one.
+def choose_dtype(wanted: str, device: torch.device, exact: bool = False) -> torch.dtype:
+    """The dtype of the matrix products: what the recipe says, or on `auto` the faster one; where
+    bits must not depend on the machine, fp32.
 
     A CPU without bf16 units emulates it, slower than fp32; the kernel's flags tell. Weights and
     optimizer states stay in fp32 either way.
@@ -24,7 +25,7 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     if wanted != "auto":
         return torch.bfloat16 if wanted == "bfloat16" else torch.float32
     fast = device.type == "cuda" or _has_bf16_units()
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if fast and not exact else torch.float32
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[None]:

@@ -11,8 +11,9 @@ from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
 from lianlu.model.section import ModelConfig
 from lianlu.model.tokenizer import Tokenizer
+from lianlu.train.checkpoint import remove
 from lianlu.train.config import PretrainConfig
-from lianlu.train.loop import Course, finish, train
+from lianlu.train.loop import Course, train
 from lianlu.train.precision import choose_device, choose_dtype, set_threads
 from lianlu.train.windows import WindowBatches, Windows
 
@@ -26,7 +27,7 @@ def pretrain(config: PretrainConfig, model: ModelConfig, job: Job) -> Facts:
     Raises UserError when the token files are missing, damaged or made by another tokenizer than
     `inputs["tokenizer"]`; StepFailed as the loop does.
     """
-    set_threads(config.threads)
+    set_threads(1 if config.exact else config.threads)
     device = choose_device()
     tokenizer = Tokenizer.load(job.inputs["tokenizer"])
     windows = Windows(job.inputs["tokens"], "train", model.context)
@@ -42,11 +43,13 @@ def pretrain(config: PretrainConfig, model: ModelConfig, job: Job) -> Facts:
     data = WindowBatches(windows, config.batch_tokens, config.seed, config.micro_tokens)
     valid = [held_out.gather(np.arange(min(VALID_WINDOWS, held_out.count)))]
     steps = max(1, config.tokens // (data.per_step * model.context))
-    course = Course(steps, config.warmup, config.decay, choose_dtype(model.dtype, device))
+    course = Course(
+        steps, config.warmup, config.decay, choose_dtype(model.dtype, device, config.exact)
+    )
 
     position = train(decoder, data, valid, course, config, job)
-    valid_loss = finish(decoder, valid, course, job)
     save_model(decoder, job.out, tokenizer_from=job.inputs["tokenizer"])
+    remove(job.out)
     bytes_per_token = windows.facts["bytes_per_token"]
     return {
         "parameters": shape.parameters(),
@@ -54,8 +57,8 @@ def pretrain(config: PretrainConfig, model: ModelConfig, job: Job) -> Facts:
         "tokens": steps * data.per_step * model.context,
         "epochs": round(steps * data.per_step / windows.count, 3),
         "train_loss": round(float(np.mean(position.losses)), 4) if position.losses else None,
-        "valid_loss": round(valid_loss, 4),
-        "bits_per_byte": round(valid_loss / math.log(2) / bytes_per_token, 4),
+        "valid_loss": round(position.valid_loss, 4),
+        "bits_per_byte": round(position.valid_loss / math.log(2) / bytes_per_token, 4),
         "skipped_steps": position.skipped,
         "dtype": str(course.dtype).removeprefix("torch."),
         "flops_per_token": 6 * shape.parameters(),

@@ -11,9 +11,10 @@ from lianlu.model.adapters import add_lora, merge_lora, save_adapter
 from lianlu.model.checkpoint import load_model, save_model
 from lianlu.model.template import ChatTemplate
 from lianlu.train.batch import Batch, pack
+from lianlu.train.checkpoint import remove
 from lianlu.train.config import TuneConfig
 from lianlu.train.dialogues import DialogueBatches, Encoded, encode_dialogues, plan_packs
-from lianlu.train.loop import Course, finish, train
+from lianlu.train.loop import Course, train
 from lianlu.train.order import Shuffle
 from lianlu.train.precision import choose_device, choose_dtype, set_threads
 
@@ -32,7 +33,7 @@ def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts
     """
     if method not in ("full", "lora"):
         raise UserError(f"no tuning method {method!r}", "methods: full, lora")
-    set_threads(config.threads)
+    set_threads(1 if config.exact else config.threads)
     device = choose_device()
     base, dialogues = job.inputs["model"], job.inputs["dialogues"]
     template = ChatTemplate.load(base)
@@ -49,14 +50,14 @@ def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts
     )
     valid = _valid_batches(held_out, data.pack_tokens)
     steps = data.steps(config.epochs)
-    course = Course(steps, WARMUP, DECAY, choose_dtype("auto", device))
+    course = Course(steps, WARMUP, DECAY, choose_dtype("auto", device, config.exact))
     position = train(decoder, data, valid, course, config, job)
-    valid_loss = finish(decoder, valid, course, job)
 
     if method == "lora":
         save_adapter(decoder, job.out / ADAPTER)
         merge_lora(decoder)
     save_model(decoder, job.out, tokenizer_from=base)
+    remove(job.out)
     return {
         "method": method,
         "steps": steps,
@@ -64,8 +65,8 @@ def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts
         "dialogues": len(encoded.rows),
         "too_long": encoded.too_long,
         "train_loss": round(float(np.mean(position.losses)), 4) if position.losses else None,
-        "valid_loss_before": round(position.valid_before or 0.0, 4),
-        "valid_loss": round(valid_loss, 4),
+        "valid_loss_before": round(position.valid_before, 4),
+        "valid_loss": round(position.valid_loss, 4),
         "skipped_steps": position.skipped,
         "template_digest": template.digest,
     }

@@ -17,7 +17,7 @@ from lianlu.train.optim import Optimizer, make_optimizer
 def make(seed: int = 0) -> tuple[Decoder, Optimizer]:
     decoder = Decoder(DecoderConfig.new(320, 1, 32, 2, 2, 64))
     init_weights(decoder, seed)
-    return decoder, make_optimizer(decoder, "muon")
+    return decoder, make_optimizer(decoder, "muon", torch.float32)
 
 
 def fill(folder: Path, steps: int) -> list[torch.Tensor]:

@@ -7,7 +7,10 @@ import torch
 from lianlu.model.checkpoint import init_weights
 from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
+from lianlu.train.muon import Muon
 from lianlu.train.optim import make_optimizer
+
+FP32 = torch.float32
 
 
 def decoder() -> Decoder:
@@ -22,21 +25,21 @@ def push(model: Decoder) -> None:
 
 
 def test_muon_takes_the_inner_matrices_alone() -> None:
-    muon, adamw = make_optimizer(decoder(), "muon").parts
-    assert isinstance(muon, torch.optim.Muon)
+    muon, adamw = make_optimizer(decoder(), "muon", FP32).parts
+    assert isinstance(muon, Muon)
     shapes = {tuple(p.shape) for group in muon.param_groups for p in group["params"]}
     assert (320, 32) not in shapes
     assert all(len(shape) == 2 for shape in shapes)
     count = sum(len(g["params"]) for part in (muon, adamw) for g in part.param_groups)
     assert count == len(list(decoder().parameters()))
-    assert len(make_optimizer(decoder(), "adamw").parts) == 1
+    assert len(make_optimizer(decoder(), "adamw", FP32).parts) == 1
 
 
 def test_frozen_weights_stay() -> None:
     model = decoder()
     model.model.embed_tokens.weight.requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
-    optimizer = make_optimizer(model, "muon")
+    optimizer = make_optimizer(model, "muon", FP32)
     push(model)
     optimizer.step(0.01)
     after = model.state_dict()
@@ -48,7 +51,7 @@ def test_frozen_weights_stay() -> None:
 
 def test_a_state_travels_bit_for_bit() -> None:
     one, other = decoder(), decoder()
-    first, second = make_optimizer(one, "muon"), make_optimizer(other, "muon")
+    first, second = make_optimizer(one, "muon", FP32), make_optimizer(other, "muon", FP32)
     push(one)
     first.step(0.01)
     other.load_state_dict(one.state_dict())

@@ -12,6 +12,7 @@ def test_the_recipe_is_followed() -> None:
     assert choose_dtype("bfloat16", CPU) == torch.bfloat16
     assert choose_dtype("auto", CPU) in (torch.float32, torch.bfloat16)
     assert choose_dtype("auto", torch.device("cuda")) == torch.bfloat16
+    assert choose_dtype("auto", CPU, exact=True) == torch.float32
 
 
 def test_autocast_is_on_for_bf16_alone() -> None:

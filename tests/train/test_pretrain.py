@@ -65,6 +65,7 @@ def test_the_result_is_an_ordinary_model(
     assert sum(p.numel() for p in theirs.parameters()) == facts["parameters"]
     assert sum(p.numel() for p in ours.parameters()) == facts["parameters"]
     assert (tmp_path / "tokenizer.json").exists()
+    assert not (tmp_path / "checkpoint").exists()
 
 
 def test_kill_and_resume_give_the_same_bytes(
