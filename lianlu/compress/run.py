@@ -20,6 +20,12 @@ from lianlu.kernels.int4 import Int4Linear
 from lianlu.lineage import write_json
 from lianlu.model.checkpoint import load_model, read_config
 from lianlu.model.decoder import Decoder
+from lianlu.model.fingerprint import (
+    read_fingerprint,
+    require_fingerprint,
+    require_same_tokens,
+    write_fingerprint,
+)
 from lianlu.model.likelihood import bits_per_byte, read_held_out
 from lianlu.model.tokenizer import Tokenizer
 from lianlu.progress import Progress
@@ -50,6 +56,7 @@ def compress(config: CompressConfig, job: Job) -> Facts:
     held_out = read_held_out(job.inputs["tokens"], config.documents)
     documents = training_documents(job.inputs["tokens"], config.calibration)
     decoder = load_model(source).requires_grad_(False)
+    require_fingerprint(decoder, source)
     job.progress.begin("measuring", 3 * len(held_out.ids), "documents")
 
     def measure(model: Decoder, kv_bits: int = 16) -> np.ndarray:
@@ -63,6 +70,10 @@ def compress(config: CompressConfig, job: Job) -> Facts:
     layers = quantise_decoder(decoder.float(), config, documents, job.progress)
     save_packed(decoder.to(torch.bfloat16), job.out, source, config.kv_bits)
     small = load_model(job.out)
+    written = read_fingerprint(source)
+    if written is not None:
+        require_same_tokens(written, job.out)
+    write_fingerprint(small, job.out)
     after = measure(small)
     cached = measure(small, config.kv_bits)
     job.progress.finish("measuring")

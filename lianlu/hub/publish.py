@@ -15,6 +15,7 @@ FILES = (
     "special_tokens_map.json",
     "chat_template.jinja",
     "lianlu.json",
+    "fingerprint.json",
     "*.safetensors",
     "*.safetensors.index.json",
 )

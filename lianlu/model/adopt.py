@@ -10,6 +10,7 @@ from lianlu.errors import UserError
 from lianlu.job import Facts, Job
 from lianlu.model.attention import VarlenAttention
 from lianlu.model.checkpoint import load_model
+from lianlu.model.fingerprint import write_fingerprint
 from lianlu.model.tokenizer import Tokenizer
 
 # Never taken along: code, pickles, and what other tools left in the folder.
@@ -37,6 +38,7 @@ def adopt(base: Path, job: Job) -> Facts:
     for path in sorted(base.iterdir()):
         if path.is_file() and path.suffix in TAKEN:
             _link(path, job.out / path.name)
+    write_fingerprint(decoder, job.out)
     job.progress.finish("check the base model")
     return {"parameters": decoder.config.parameters(), "vocab_size": rows}
 

@@ -43,7 +43,7 @@ def load_config(path: Path) -> DecoderConfig:
 
 def read_config(path: Path) -> dict[str, Any]:
     """The raw `config.json` of a model directory."""
-    return _read_json(path / "config.json", "is this a Hugging Face model directory?")
+    return read_json(path / "config.json", "is this a Hugging Face model directory?")
 
 
 def load_model(
@@ -166,7 +166,7 @@ def _named(
 
 def _shards(path: Path) -> list[Path]:
     if (path / INDEX).is_file():
-        weight_map = _read_json(path / INDEX, "download the model again").get("weight_map", {})
+        weight_map = read_json(path / INDEX, "download the model again").get("weight_map", {})
         return [path / name for name in sorted(set(weight_map.values()))]
     if (path / WEIGHTS).is_file():
         return [path / WEIGHTS]
@@ -176,7 +176,8 @@ def _shards(path: Path) -> list[Path]:
     )
 
 
-def _read_json(path: Path, hint: str) -> dict[str, Any]:
+def read_json(path: Path, hint: str) -> dict[str, Any]:
+    """A JSON object of a model directory. Raises UserError with `hint` when it cannot be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

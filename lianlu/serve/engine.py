@@ -12,6 +12,7 @@ from torch import Tensor
 from lianlu.errors import UserError
 from lianlu.model.checkpoint import load_model
 from lianlu.model.decoder import Decoder
+from lianlu.model.fingerprint import require_fingerprint
 from lianlu.model.template import ChatTemplate
 from lianlu.model.tokenizer import Tokenizer
 from lianlu.serve import sampling
@@ -79,6 +80,7 @@ class Engine:
         if config.threads:
             torch.set_num_threads(config.threads)
         decoder = load_model(path, dtype=dtype)
+        require_fingerprint(decoder, path)
         template = _template(path)
         tokenizer = template.tokenizer if template else Tokenizer.load(path)
         grammars = Grammars(

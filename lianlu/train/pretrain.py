@@ -9,6 +9,7 @@ from lianlu.job import Facts, Job
 from lianlu.model.checkpoint import init_weights, save_model
 from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
+from lianlu.model.fingerprint import write_fingerprint
 from lianlu.model.section import ModelConfig
 from lianlu.model.tokenizer import Tokenizer
 from lianlu.train.checkpoint import remove
@@ -49,6 +50,7 @@ def pretrain(config: PretrainConfig, model: ModelConfig, job: Job) -> Facts:
 
     position = train(decoder, data, valid, course, config, job)
     save_model(decoder, job.out, tokenizer_from=job.inputs["tokenizer"])
+    write_fingerprint(decoder, job.out)
     remove(job.out)
     bytes_per_token = windows.facts["bytes_per_token"]
     return {

@@ -9,6 +9,7 @@ from lianlu.errors import UserError
 from lianlu.job import Facts, Job
 from lianlu.model.adapters import add_lora, merge_lora, save_adapter
 from lianlu.model.checkpoint import load_model, save_model
+from lianlu.model.fingerprint import require_fingerprint, write_fingerprint
 from lianlu.model.template import ChatTemplate
 from lianlu.train.batch import Batch, pack
 from lianlu.train.checkpoint import remove
@@ -38,6 +39,7 @@ def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts
     base, dialogues = job.inputs["model"], job.inputs["dialogues"]
     template = ChatTemplate.load(base)
     decoder = load_model(base, dtype=torch.float32).to(device)
+    require_fingerprint(decoder, base)
     shape = decoder.config
     encoded = encode_dialogues(dialogues / "train.jsonl", template, shape.context, job)
     held_out = encode_dialogues(dialogues / "valid.jsonl", template, shape.context, job)
@@ -57,6 +59,7 @@ def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts
         save_adapter(decoder, job.out / ADAPTER)
         merge_lora(decoder)
     save_model(decoder, job.out, tokenizer_from=base)
+    write_fingerprint(decoder, job.out)
     remove(job.out)
     return {
         "method": method,
