@@ -1,12 +1,15 @@
 """A tiny chat model with random weights, made once; small enough to run in milliseconds."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import uvicorn
 
 from lianlu.job import Job
 from lianlu.model.checkpoint import init_weights, save_model
@@ -14,6 +17,7 @@ from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
 from lianlu.model.section import TokenizerConfig
 from lianlu.model.tokenizer import train_tokenizer
+from lianlu.serve.app import serve
 from lianlu.serve.config import ServeConfig
 from lianlu.serve.engine import Engine
 
@@ -52,3 +56,70 @@ def make_engine(model_dir: Path) -> MakeEngine:
         return Engine.load(model_dir, ServeConfig.model_validate({"kv_tokens": 4096, **settings}))
 
     return make
+
+
+class Server:
+    """A server in a thread; uvicorn installs signal handlers only in the main one."""
+
+    def __init__(
+        self, model_dir: Path, monkeypatch: pytest.MonkeyPatch, **settings: object
+    ) -> None:
+        self.engine: Engine | None = None
+        self.url = ""
+        ready = threading.Event()
+        load = Engine.load
+        servers = []
+
+        def loaded(path: Path, config: ServeConfig) -> Engine:
+            self.engine = load(path, config)
+            return self.engine
+
+        def told(url: str) -> None:
+            self.url = url
+            ready.set()
+
+        original = uvicorn.Server.__init__
+
+        def remember(server: uvicorn.Server, config: uvicorn.Config) -> None:
+            original(server, config)
+            servers.append(server)
+
+        monkeypatch.setattr("lianlu.serve.app.Engine.load", loaded)
+        monkeypatch.setattr(uvicorn.Server, "__init__", remember)
+        config = ServeConfig.model_validate(
+            {"port": 0, "kv_tokens": 4096, "threads": 1, **settings}
+        )
+        self.thread = threading.Thread(target=serve, args=(model_dir, config, told), daemon=True)
+        self.thread.start()
+        assert ready.wait(20)
+        self.servers = servers
+
+    def stop(self) -> None:
+        self.servers[0].should_exit = True
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+    def idle(self) -> bool:
+        """Whether every page comes free within a second."""
+        assert self.engine is not None
+        pool = self.engine.scheduler.pool
+        for _ in range(100):
+            if len(pool.free) == len(pool.references) and not self.engine.busy:
+                pool.check()
+                return True
+            time.sleep(0.01)
+        return False
+
+
+@pytest.fixture(scope="module")
+def server(model_dir: Path) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        server = Server(model_dir, monkeypatch)
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def start_server(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Server]:
+    """A server over the tiny model with settings of its own; the caller stops it."""
+    return lambda **settings: Server(model_dir, monkeypatch, **settings)

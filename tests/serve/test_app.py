@@ -6,16 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import openai
 import pytest
 
-from lianlu.errors import UserError
-from lianlu.serve.app import MAX_BODY, serve
-from lianlu.serve.config import ServeConfig
-from lianlu.serve.engine import Engine
+from lianlu.serve.app import MAX_BODY
 
 MESSAGES = [{"role": "user", "content": "What does os.path.join do?"}]
 TOOLS = [
@@ -35,74 +31,10 @@ TOOLS = [
 ]
 
 
-class Server:
-    """A server in a thread; uvicorn installs signal handlers only in the main one."""
-
-    def __init__(
-        self, model_dir: Path, monkeypatch: pytest.MonkeyPatch, **settings: object
-    ) -> None:
-        self.engine: Engine | None = None
-        self.url = ""
-        ready = threading.Event()
-        load = Engine.load
-        servers = []
-
-        def loaded(path: Path, config: ServeConfig) -> Engine:
-            self.engine = load(path, config)
-            return self.engine
-
-        def told(url: str) -> None:
-            self.url = url
-            ready.set()
-
-        import uvicorn
-
-        original = uvicorn.Server.__init__
-
-        def remember(server: uvicorn.Server, config: uvicorn.Config) -> None:
-            original(server, config)
-            servers.append(server)
-
-        monkeypatch.setattr("lianlu.serve.app.Engine.load", loaded)
-        monkeypatch.setattr(uvicorn.Server, "__init__", remember)
-        config = ServeConfig.model_validate(
-            {"port": 0, "kv_tokens": 4096, "threads": 1, **settings}
-        )
-        self.thread = threading.Thread(target=serve, args=(model_dir, config, told), daemon=True)
-        self.thread.start()
-        assert ready.wait(20)
-        self.servers = servers
-
-    def stop(self) -> None:
-        self.servers[0].should_exit = True
-        self.thread.join(10)
-        assert not self.thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def server(model_dir: Path) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        server = Server(model_dir, monkeypatch)
-        yield server
-        server.stop()
-
-
 @pytest.fixture
-def client(server: Server) -> Iterator[openai.OpenAI]:
+def client(server) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         yield client
-
-
-def idle(server: Server) -> bool:
-    """Whether every page comes free within a second."""
-    assert server.engine is not None
-    pool = server.engine.scheduler.pool
-    for _ in range(100):
-        if len(pool.free) == len(pool.references) and not server.engine.busy:
-            pool.check()
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_models(client: openai.OpenAI) -> None:
@@ -136,7 +68,7 @@ def test_chat_whole_and_streamed_agree(client: openai.OpenAI) -> None:
     assert text == choice.message.content
 
 
-def test_the_bytes_of_a_stream(server: Server) -> None:
+def test_the_bytes_of_a_stream(server) -> None:
     body = {"model": "model", "messages": MESSAGES, "max_tokens": 3, "stream": True}
     response = httpx.post(f"{server.url}/v1/chat/completions", json=body)
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -145,7 +77,7 @@ def test_the_bytes_of_a_stream(server: Server) -> None:
     assert all(json.loads(event.removeprefix("data: "))["id"] for event in events[:-2])
 
 
-def test_the_async_client(server: Server) -> None:
+def test_the_async_client(server) -> None:
     async def talk() -> list[str]:
         async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
 
@@ -179,7 +111,7 @@ def test_n_choices_differ_and_repeat_with_their_seed(client: openai.OpenAI) -> N
     assert list(streamed.values()) == texts
 
 
-def test_logprobs_and_token_ids(client: openai.OpenAI, server: Server) -> None:
+def test_logprobs_and_token_ids(client: openai.OpenAI, server) -> None:
     asked = {"model": "model", "messages": MESSAGES, "temperature": 0, "max_tokens": 5}
     choice = client.chat.completions.create(**asked, logprobs=True, top_logprobs=2).choices[0]
     for entry in choice.logprobs.content:
@@ -277,7 +209,7 @@ def test_a_conversation_with_a_tool_result(client: openai.OpenAI) -> None:
         },
     ],
 )
-def test_response_formats(client: openai.OpenAI, server: Server, form: dict) -> None:
+def test_response_formats(client: openai.OpenAI, server, form: dict) -> None:
     assert server.engine is not None
     # Marks that end things soon, or a random model goes on for ever.
     ends = [i for mark in ("}", '"') for i in server.engine.tokenizer.encode(mark)]
@@ -338,7 +270,7 @@ def test_bad_values_name_the_field(client: openai.OpenAI, change: dict, param: s
     assert str(refused.value.param).startswith(param)
 
 
-def test_what_does_not_fit_or_parse(client: openai.OpenAI, server: Server) -> None:
+def test_what_does_not_fit_or_parse(client: openai.OpenAI, server) -> None:
     asked = {"model": "model", "messages": MESSAGES}
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(**asked, max_tokens=5000)
@@ -362,7 +294,7 @@ def test_what_does_not_fit_or_parse(client: openai.OpenAI, server: Server) -> No
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_frees_its_pages(server: Server, stream: bool) -> None:
+def test_a_client_that_leaves_frees_its_pages(server, stream: bool) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     assert server.engine is not None
     aborted = server.engine.counts.finished["abort"]
@@ -381,13 +313,13 @@ def test_a_client_that_leaves_frees_its_pages(server: Server, stream: bool) -> N
             head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}"
             connection.sendall(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + data)
             assert slow.wait(5)
-        assert idle(server)
+        assert server.idle()
     finally:
         server.engine.runner.run = run
     assert server.engine.counts.finished["abort"] == aborted + 4
 
 
-def test_a_request_that_fails_fails_alone(client: openai.OpenAI, server: Server) -> None:
+def test_a_request_that_fails_fails_alone(client: openai.OpenAI, server) -> None:
     assert server.engine is not None
     run = server.engine.runner.run
 
@@ -406,10 +338,10 @@ def test_a_request_that_fails_fails_alone(client: openai.OpenAI, server: Server)
         assert client.chat.completions.create(**asked, seed=1).choices
     finally:
         server.engine.runner.run = run
-    assert idle(server)
+    assert server.idle()
 
 
-def test_health_and_metrics(server: Server) -> None:
+def test_health_and_metrics(server) -> None:
     assert httpx.get(f"{server.url}/health").json() == {"status": "ok"}
     text = httpx.get(f"{server.url}/metrics").text
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
@@ -417,59 +349,3 @@ def test_health_and_metrics(server: Server) -> None:
     assert float(samples["lianlu_kv_pages"]) == 256
     assert float(samples["lianlu_time_to_first_token_seconds_count"]) > 0
     assert 'lianlu_requests_total{reason="length"}' in samples
-
-
-def test_overload_keys_and_ports(
-    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys = tmp_path / "keys"
-    keys.write_text("first\n\nsecond\n")
-    server = Server(model_dir, monkeypatch, max_requests=1, api_key_file=str(keys))
-    try:
-        port = int(server.url.rsplit(":", 1)[1])
-        with pytest.raises(UserError, match="in use"):
-            serve(model_dir, ServeConfig(port=port))
-        assert httpx.get(f"{server.url}/health").status_code == 200
-        for path in ("/v1/models", "/metrics"):
-            refused = httpx.get(f"{server.url}{path}", headers={"authorization": "Bearer third"})
-            assert refused.status_code == 401
-            assert refused.json()["error"]["code"] == "invalid_api_key"
-        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="second", max_retries=0) as client:
-            assert client.models.list().data
-            assert server.engine is not None
-            run, go = server.engine.runner.run, threading.Event()
-            server.engine.runner.run = lambda chunks: (go.wait(5), run(chunks))[1]
-            asked = {"model": "model", "messages": MESSAGES, "max_tokens": 2}
-            with pytest.raises(openai.BadRequestError, match="at most 2"):
-                client.chat.completions.create(**asked, n=3)
-            under_way = threading.Thread(
-                target=client.chat.completions.create, kwargs={**asked, "n": 2}
-            )
-            under_way.start()
-            while not server.engine.scheduler.full:
-                time.sleep(0.001)
-            with pytest.raises(openai.RateLimitError) as refused_load:
-                client.chat.completions.create(**asked)
-            assert int(refused_load.value.response.headers["retry-after"]) >= 1
-            go.set()
-            under_way.join()
-            assert client.chat.completions.create(**asked).choices
-        assert idle(server)
-    finally:
-        server.stop()
-
-
-def test_what_serve_refuses(model_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="API key"):
-        serve(model_dir, ServeConfig(host="0.0.0.0", port=0))
-    empty = tmp_path / "keys"
-    empty.write_text("\n")
-    with pytest.raises(UserError, match="holds no key"):
-        serve(model_dir, ServeConfig(port=0, api_key_file=empty))
-    with pytest.raises(UserError, match="api_key_file"):
-        serve(model_dir, ServeConfig(port=0, api_key_file=tmp_path / "missing"))
-    with pytest.raises(UserError, match=r"config\.json"):
-        serve(tmp_path, ServeConfig(port=0))
-    empty.write_text("key")
-    with pytest.raises(UserError, match="cannot listen"):  # nobody's address (RFC 5737)
-        serve(model_dir, ServeConfig(host="192.0.2.1", port=0, api_key_file=empty))
