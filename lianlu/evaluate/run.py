@@ -18,6 +18,7 @@ from lianlu.job import Facts, Job
 from lianlu.lineage import digest_of, digest_outputs
 from lianlu.model.checkpoint import load_config
 from lianlu.model.likelihood import read_held_out
+from lianlu.model.threads import every_core
 from lianlu.serve.config import ServeConfig
 from lianlu.serve.engine import Engine
 
@@ -69,7 +70,10 @@ def _bits_per_byte(config: EvaluateConfig, job: Job, engine: Engine, store: Stor
     kept = store.get(digest)
     items = [kept[id_] for id_ in held_out.ids if id_ in kept]
     if len(items) < len(held_out.ids):
-        items = perplexity.measure(engine.runner.decoder, engine.tokenizer, held_out, job.progress)
+        with every_core():  # the engine keeps small models to one, best for a token at a time
+            items = perplexity.measure(
+                engine.runner.decoder, engine.tokenizer, held_out, job.progress
+            )
         store.put(perplexity.NAME, digest, items)
     found = statistics.mean(
         [item.verdict for item in items], [item.weight for item in items], config.confidence
@@ -128,8 +132,8 @@ def _given(job: Job, name: str) -> Path:
 
 def _read_rows(path: Path) -> Sequence[Row]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = path.read_bytes().splitlines()  # a text may hold what str takes for a line's end
+    except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     rows = []
     for number, line in enumerate(lines, 1):

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import torch
 import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -38,8 +37,6 @@ from lianlu.serve.scheduler import Overloaded, TooLong
 
 MAX_BODY = 4 << 20
 """Bytes of a request's body."""
-SMALL = 30_000_000
-"""Weights below which a second thread costs more than it saves (measured: docs/serve.md)."""
 
 
 def create_app(
@@ -158,8 +155,6 @@ def serve(path: Path, config: ServeConfig, ready: Callable[[str], None] | None =
     keys = _read_keys(config)
     with _listen(config) as listener:
         engine = Engine.load(path, config)
-        if not config.threads and engine.parameters < SMALL:
-            torch.set_num_threads(1)
         url = _url(listener)
         app = create_app(engine, path.resolve().name, keys, lambda: ready(url) if ready else None)
         # Open streams get a few seconds to end when the server is told to stop.

@@ -14,6 +14,7 @@ from lianlu.model.checkpoint import load_model
 from lianlu.model.decoder import Decoder
 from lianlu.model.fingerprint import require_fingerprint
 from lianlu.model.template import ChatTemplate
+from lianlu.model.threads import available_cores
 from lianlu.model.tokenizer import Tokenizer
 from lianlu.serve import sampling
 from lianlu.serve.config import ServeConfig
@@ -39,6 +40,10 @@ class Counts:
     finished: dict[FinishReason, int] = field(
         default_factory=lambda: {"stop": 0, "length": 0, "abort": 0, "error": 0}
     )
+
+
+# Weights below which a second thread costs more than it saves (measured: docs/serve.md).
+SMALL = 30_000_000
 
 
 class Engine:
@@ -77,9 +82,9 @@ class Engine:
         """
         config = config or ServeConfig()
         dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
-        if config.threads:
-            torch.set_num_threads(config.threads)
         decoder = load_model(path, dtype=dtype)
+        small = decoder.config.parameters() < SMALL
+        torch.set_num_threads(config.threads or (1 if small else available_cores()))
         require_fingerprint(decoder, path)
         template = _template(path)
         tokenizer = template.tokenizer if template else Tokenizer.load(path)

@@ -1,11 +1,12 @@
 """Arithmetic and threads of a training on this machine."""
 
-import os
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
+
+from lianlu.model.threads import available_cores
 
 # A compiled training must be this long to repay the compiler's half minute.
 WORTH_COMPILING = 100
@@ -33,7 +34,7 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 
 def set_threads(threads: int) -> None:
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or available_cores())
 
 
 def compiler_found() -> bool:
