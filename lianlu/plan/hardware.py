@@ -84,6 +84,11 @@ def inspect(folder: Path = Path()) -> Hardware:
     )
 
 
+def native_dtype() -> Literal["bfloat16", "float32"]:
+    """What `dtype: auto` means on this machine's CPU."""
+    return "float32" if _bfloat16(_processor()[1]) == "none" else "bfloat16"
+
+
 def disk_free(folder: Path) -> int:
     """Free bytes where `folder` lies or will lie."""
     above = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
