@@ -16,7 +16,7 @@ class PretrainConfig(Section):
 
     tokens: int = Field(default=1_500_000, ge=1)
     """Tokens to train on; beyond what the corpus holds, further epochs in another order."""
-    batch_tokens: int = Field(default=8192, ge=64)
+    batch_tokens: int = Field(default=4096, ge=64)
     """Tokens per optimizer step."""
     lr: float = Field(default=6e-3, gt=0)
     """Peak learning rate."""
@@ -49,9 +49,9 @@ class TuneConfig(Section):
     """auto takes full training where it fits the machine, LoRA otherwise."""
     epochs: float = Field(default=1, gt=0)
     """Passes over the dialogues."""
-    batch_tokens: int = Field(default=8192, ge=64)
+    batch_tokens: int = Field(default=4096, ge=64)
     """Tokens per optimizer step."""
-    lr: float = Field(default=3e-3, gt=0)
+    lr: float = Field(default=5e-3, gt=0)
     """Peak learning rate."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """Muon for the matrices and AdamW for the rest, or AdamW throughout."""

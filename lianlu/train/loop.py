@@ -70,7 +70,8 @@ def train(
     """
     optimizer = make_optimizer(decoder, settings.optimizer, course.dtype)
     position = resume(job.out, decoder, optimizer)
-    prepare(decoder, course, settings)
+    if prepare(decoder, course, settings):
+        job.progress.say("the first step waits for the compiler, up to a minute")
     device = next(decoder.parameters()).device
     if position.step:
         job.progress.say(f"resumed at step {position.step} of {course.steps}")
@@ -118,13 +119,19 @@ def train(
     return position
 
 
-def prepare(decoder: Decoder, course: Course, settings: Settings) -> None:
-    """Compile the blocks, unless bits must be repeatable or the training is too short for it."""
+def prepare(decoder: Decoder, course: Course, settings: Settings) -> bool:
+    """Compile the blocks, unless bits must be repeatable or the training is too short for it.
+
+    Returns whether they will be compiled, which happens in the first step.
+    """
     if settings.exact:
         torch.use_deterministic_algorithms(True)
-    elif settings.compile and course.steps >= WORTH_COMPILING and compiler_found():
-        for block in decoder.model.layers:
-            block.compile(dynamic=False)  # every batch has the same length
+        return False
+    if not settings.compile or course.steps < WORTH_COMPILING or not compiler_found():
+        return False
+    for block in decoder.model.layers:
+        block.compile(dynamic=False)  # every batch has the same length
+    return True
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from lianlu.train.loop import Course, train
 from lianlu.train.order import Shuffle
 from lianlu.train.precision import choose_device, choose_dtype, set_threads
 
-WARMUP, DECAY = 0.02, 0.5
+WARMUP, DECAY = 0.02, 0.8
 ADAPTER = "adapter"
 
 
