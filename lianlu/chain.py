@@ -111,7 +111,7 @@ def run(
     watchers = Watchers(record, watcher)
     again = ORDER[ORDER.index(start) :] if start else ()
 
-    forecast = Forecast(loaded.recipe)
+    forecast = Forecast(loaded)
 
     def do(node: Node) -> Artefact:
         node = forecast.add(node)
@@ -151,7 +151,7 @@ def plan(loaded: LoadedRecipe) -> tuple[list[Planned], list[Decision]]:
     planned: list[Planned] = []
     decisions: list[Decision] = []
 
-    forecast = Forecast(loaded.recipe)
+    forecast = Forecast(loaded)
 
     def do(node: Node) -> Artefact:
         node = forecast.add(node)
@@ -238,9 +238,11 @@ def _adopt(loaded: LoadedRecipe) -> Node:
 
     model = loaded.recipe.model
     path = resolve(model.base or "", loaded.base)
-    return _with(
-        _node("base", "adopt", model),
-        identity={"base": ""},
+    return Node(
+        name="base",
+        link="adopt",
+        config={},
+        identity={},
         extra={"base": str(path)},
         digests={"base": digest_of(digest_outputs(path))},
     )

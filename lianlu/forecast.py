@@ -7,19 +7,37 @@ from typing import Any
 
 from lianlu.lineage import StepRecord, StepStore
 from lianlu.model.config import DecoderConfig
+from lianlu.plan.disk import training_bytes
 from lianlu.plan.fit import choose_method
 from lianlu.plan.hardware import Hardware, inspect
 from lianlu.plan.memory import serving_memory, training_memory
 from lianlu.plan.time import training_seconds
-from lianlu.recipe import Recipe
+from lianlu.recipe import LoadedRecipe
+from lianlu.refine.config import PythonDocsSource
 from lianlu.steps import Artefact, Node
+
+# Seconds, bytes of memory and of disk beyond the bare process, per link, for TYPICAL_RAW bytes of
+# documents on two cores (the demo); those of GROWING links grow with the documents.
+TYPICAL_RAW = 40e6
+BARE_PROCESS = 0.15e9
+TYPICAL = {
+    "refine": (18.0, 1.0e9, 7e6),
+    "tokenizer": (5.0, 0.2e9, 0.2e6),
+    "tokenize": (4.0, 0.5e9, 14e6),
+    "dialogues": (4.0, 0.2e9, 15e6),
+    "evaluate": (20.0, 0.6e9, 1e6),
+    "compress": (15.0, 0.6e9, 4e6),
+    "agent": (15.0, 0.6e9, 1e6),
+}
+GROWING = frozenset({"refine", "tokenize", "dialogues"})
 
 
 class Forecast:
     """Predictions for the nodes of one recipe on this machine."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, loaded: LoadedRecipe) -> None:
+        self.recipe = loaded.recipe
+        self.base = loaded.base
 
     @cached_property
     def hardware(self) -> Hardware:
@@ -32,7 +50,7 @@ class Forecast:
 
     def add(self, node: Node) -> Node:
         """`node` with its prediction: memory_bytes, seconds, disk_bytes, parameters, tokens."""
-        predicted = self._measured_before(node)
+        predicted = self._measured_before(node) or self._typical(node)
         if node.link == "pretrain":
             predicted |= self._training(node, self.new_shape(), "full")
         elif node.link == "tune":
@@ -72,23 +90,40 @@ class Forecast:
 
     def _training(self, node: Node, shape: DecoderConfig, method: str) -> dict[str, float]:
         settings = node.config
+        context = min(self.recipe.model.context, shape.context)
+        compiled = settings["compile"] and not settings["exact"]
         memory = training_memory(
             shape,
             method=method,
             optimizer=settings["optimizer"],
-            batch_tokens=settings["batch_tokens"],
-            context=self.recipe.model.context,
+            batch_tokens=settings["micro_tokens"] or settings["batch_tokens"],
+            context=context,
             dtype=self.recipe.model.dtype,
             rank=settings.get("rank", 0),
-            compiled=settings["compile"] and not settings["exact"],
+            compiled=compiled,
         )
-        told: dict[str, float] = {"memory_bytes": memory.total, "parameters": shape.parameters()}
+        disk = training_bytes(
+            shape,
+            method=method,
+            optimizer=settings["optimizer"],
+            rank=settings.get("rank", 0),
+        )
+        told: dict[str, float] = {
+            "memory_bytes": memory.total,
+            "disk_bytes": disk,
+            "parameters": shape.parameters(),
+        }
         tokens = settings.get("tokens") or _dialogue_tokens(node, settings)
         if tokens:
-            told |= {
-                "tokens": tokens,
-                "seconds": training_seconds(shape, tokens=tokens, hardware=self.hardware),
-            }
+            seconds = training_seconds(
+                shape,
+                tokens=tokens,
+                hardware=self.hardware,
+                dtype=self.recipe.model.dtype,
+                compiled=compiled,
+                runs=self.recipe.runs,
+            )
+            told |= {"tokens": tokens, "seconds": round(seconds, 1)}
         return told
 
     def _serving(self, node: Node) -> dict[str, float]:
@@ -102,6 +137,30 @@ class Forecast:
             kv_bits=self.recipe.serve.kv_bits or 8,
         )
         return {"memory_bytes": memory.total, "parameters": shape.parameters()}
+
+    def _typical(self, node: Node) -> dict[str, float]:
+        """For the first run on a machine: what such a step took for 40 MB on two cores."""
+        seconds, memory, disk = TYPICAL.get(node.link, (0.0, 0.0, 0.0))
+        raw = self.raw_bytes if node.link in GROWING else TYPICAL_RAW
+        share = raw / TYPICAL_RAW
+        return {
+            "seconds": round(5 + seconds * share, 1),
+            "memory_bytes": BARE_PROCESS + memory * share,
+            "disk_bytes": disk * share,
+        }
+
+    @cached_property
+    def raw_bytes(self) -> float:
+        """Bytes of the sources, without reading them."""
+        total = 0.0
+        for source in self.recipe.sources:
+            if isinstance(source, PythonDocsSource):
+                total += source.limit_mb * 1e6
+            else:
+                root = self.base / source.path
+                files = root.rglob("*") if root.is_dir() else [root]
+                total += sum(path.stat().st_size for path in files if path.is_file())
+        return total
 
     def _measured_before(self, node: Node) -> dict[str, Any]:
         record = self.earlier.get(node.name)

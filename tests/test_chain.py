@@ -17,8 +17,9 @@ from lianlu.terminal import Terminal
 
 
 def load(folder: Path, *overrides: str) -> LoadedRecipe:
-    (folder / "papers").mkdir(exist_ok=True)
-    (folder / "papers" / "a.txt").write_text("A page.\n")
+    if not (folder / "papers").exists():
+        (folder / "papers").mkdir()
+        (folder / "papers" / "a.txt").write_text("A page.\n")
     path = folder / "recipe.yaml"
     path.write_text(
         "lianlu: 1\nname: flow\nsources: [{type: path, path: papers}]\n"
@@ -122,6 +123,8 @@ def test_keys_hold_no_paths_and_follow_content(tmp_path: Path) -> None:
     first, _, _ = follow(load(here), FACTS)
     second, _, _ = follow(load(there), FACTS)
     assert [node.key() for node in first] == [node.key() for node in second]
+    moved = load(there, "sources=[{type: path, path: ../here/papers, include: ['*.txt']}]")
+    assert first[0].key() == follow(moved, FACTS)[0][0].key()
     (there / "papers" / "a.txt").write_text("Another page.\n")
     third, _, _ = follow(load(there), FACTS)
     assert first[0].key() != third[0].key()

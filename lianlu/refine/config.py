@@ -13,6 +13,9 @@ RuleSet = Literal["gopher-quality", "gopher-repetition", "c4", "fineweb", "code"
 class PathSource(Section):
     """A file or a folder of documents."""
 
+    # Where documents lie is no part of what they are: the step's key knows their digest.
+    run_fields: ClassVar[frozenset[str]] = frozenset({"path", "name", "include"})
+
     type: Literal["path"] = "path"
     path: Path
     """File or folder, from the recipe: HTML, text, Markdown, RST, source code, JSONL, Parquet."""
