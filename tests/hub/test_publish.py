@@ -1,5 +1,4 @@
-"""An export holds what other tools read and a card of its origin, and no damaged bytes."""
-
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -7,48 +6,60 @@ import pytest
 
 from lianlu.errors import StepFailed, UserError
 from lianlu.hub.publish import export_hf
-from lianlu.lineage import StepRecord, digest_of, digest_outputs, write_json
+from lianlu.lineage import RECORD, StepRecord, digest_outputs
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
-    (folder / "adapter").mkdir(parents=True)
-    for name in ("config.json", "tokenizer.json", "model.safetensors", "report.json"):
-        (folder / name).write_text(f"the {name}")
-    outputs = digest_outputs(folder)
-    inputs = {"tokens": {"key": "k", "digest": "d" * 64}}
-    record = StepRecord(
-        "base", "pretrain", 1, "k", {}, inputs, outputs, digest_of(outputs), {"parameters": 7}
-    )
-    write_json(folder / "step.json", asdict(record))
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "metrics.jsonl").write_text("")
     return folder
 
 
-def test_an_export_with_its_card(model: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    said = list(export_hf(model, out))
-    names = {path.name for path in out.iterdir()}
-    assert names == {"config.json", "tokenizer.json", "model.safetensors", "README.md"}
-    assert (out / "config.json").read_text() == "the config.json"
-    card = (out / "README.md").read_text()
-    assert "| tokens | `dddddddddddddddd` |" in card
-    assert "| parameters | 7 |" in card
-    assert len(said) == 4
+def record(model: Path) -> None:
+    step = StepRecord(
+        name="model",
+        link="tune",
+        version=1,
+        key="0" * 64,
+        identity={},
+        inputs={"dialogues": {"key": "", "digest": "d" * 64}},
+        outputs=digest_outputs(model),
+        digest="a" * 64,
+        facts={"steps": 12},
+    )
+    (model / RECORD).write_text(json.dumps(asdict(step)))
 
 
-def test_a_full_directory_is_left_alone(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not empty"):
-        list(export_hf(model, tmp_path))
+def test_a_card_tells_the_origin(model: Path, tmp_path: Path) -> None:
+    record(model)
+    told = list(export_hf(model, tmp_path / "out"))
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "README.md",
+    }
+    assert len(told) == 3
+    card = (tmp_path / "out/README.md").read_text()
+    assert "| dialogues | `dddddddddddddddd` |" in card
+    assert "| steps | 12 |" in card
 
 
-def test_damaged_weights_are_not_exported(model: Path, tmp_path: Path) -> None:
-    (model / "model.safetensors").write_text("THE model.safetensors")
+def test_other_bytes_than_recorded_are_not_exported(model: Path, tmp_path: Path) -> None:
+    record(model)
+    (model / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(StepFailed, match="damaged"):
         list(export_hf(model, tmp_path / "out"))
 
 
 def test_a_directory_without_a_record(model: Path, tmp_path: Path) -> None:
-    (model / "step.json").unlink()
     list(export_hf(model, tmp_path / "out"))
-    assert "without a step record" in (tmp_path / "out" / "README.md").read_text()
+    assert "without a step record" in (tmp_path / "out/README.md").read_text()
+
+
+def test_nothing_is_written_over(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not empty"):
+        list(export_hf(model, model))
