@@ -13,8 +13,7 @@ from lianlu.plan.hardware import native_dtype
 
 MIB = 1 << 20
 # Python, torch, our modules, kernels made at the first step; the compiler stays loaded.
-RUNTIME, COMPILER = 410 * MIB, 75 * MIB
-SERVER = 480 * MIB
+RUNTIME, COMPILER = 410 * MIB, 100 * MIB
 # Bytes that a block saves for its backward pass, for each token and unit of: the residual stream,
 # queries, keys (values are as many), the MLP. Compiled code saves less, as it computes norms and
 # products again.
@@ -98,7 +97,7 @@ def serving_memory(config: DecoderConfig, *, bits: int, kv_tokens: int, kv_bits:
     a_token = 2 * config.layers * config.kv_heads * config.head_dim
     scales = 2 * config.layers * config.kv_heads * 4 if kv_bits == 8 else 0
     return Memory(
-        runtime=SERVER,
+        runtime=RUNTIME,
         weights=round(inner * stored / 8) + 4 * (config.parameters() - inner),
         cache=kv_tokens * (a_token * kv_bits // 8 + scales),
     )
