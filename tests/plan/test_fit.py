@@ -12,7 +12,7 @@ from lianlu.train.config import TuneConfig
 
 SHAPE = DecoderConfig.new(32000, layers=16, width=1024, heads=8, kv_heads=8, context=512)
 MODEL = ModelConfig(base="x", dtype="float32")
-TUNE = TuneConfig(compile=False, optimizer="adamw")
+TUNE = TuneConfig(batch_tokens=8192, compile=False, optimizer="adamw")
 
 
 def machine(free: float) -> Hardware:
