@@ -236,7 +236,7 @@ def evaluate(
 
     found = read_run(runs, data)
     inputs = {name: found.step(name) for name in ("tokens", "dialogues") if name in found.steps}
-    job = listening_job(_console(), out, inputs | {"model": _model(target, runs)})
+    job = listening_job(_console(stderr=True), out, inputs | {"model": _model(target, runs)})
     facts = score(override(EvaluateConfig(), overrides or ()), job)
     if as_json:
         return _print_json(facts)
@@ -266,7 +266,7 @@ def compress(
     from lianlu.terminal import listening_job
 
     inputs = {"model": _model(target, runs), "tokens": read_run(runs, data).step("tokens")}
-    job = listening_job(_console(), out, inputs)
+    job = listening_job(_console(stderr=True), out, inputs)
     show_fields(_console(), shrink(override(CompressConfig(), overrides or ()), job))
 
 
@@ -297,7 +297,7 @@ def hub_get(
     from lianlu.hub.get import get
     from lianlu.terminal import listener
 
-    path = get(identifier, to, listener(_console()))
+    path = get(identifier, to, listener(_console(stderr=True)))
     _say(f"{identifier} is at {path}")
 
 
@@ -370,10 +370,11 @@ def _model(target: str, runs: Path) -> Path:
     return read_run(runs, target).model()
 
 
-def _console() -> Any:
+def _console(stderr: bool = False) -> Any:
+    """Results go to standard output; what a link says while it works goes to standard error."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, stderr=stderr)
 
 
 def _say(text: str) -> None:
@@ -381,9 +382,7 @@ def _say(text: str) -> None:
 
 
 def _complain(text: str) -> None:
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False)
+    console = _console(stderr=True)
     console.print("error:", style="bold red", end=" ")
     console.print(text, markup=False, soft_wrap=True)
 

@@ -44,9 +44,9 @@ refine: {workers: 1, languages: [en]}
 tokens: {holdout: 0.15}
 tokenizer: {vocab_size: 512}
 model: {layers: 2, width: 64, heads: 2, kv_heads: 2, context: 256}
-pretrain: {tokens: 8192, batch_tokens: 1024, exact: true, threads: 1, save_every: 2}
+pretrain: {tokens: 8192, lr: 3e-3, batch_tokens: 1024, exact: true, threads: 1, save_every: 2}
 dialogues: {test_names: 12, valid_names: 6, per_name: 1}
-tune: {method: lora, rank: 4, epochs: 0.2, batch_tokens: 1024, exact: true, threads: 1}
+tune: {method: lora, lr: 2e-3, rank: 4, epochs: 0.2, batch_tokens: 1024, exact: true, threads: 1}
 evaluate: {documents: 8, questions: 8}
 goal: {score: tool_call, at_least: 0.99}
 compress: {group: 32, calibration: 4, max_loss: 10.0}
