@@ -72,6 +72,7 @@ class Case:
 
 CASES = {
     "demo": Case(),
+    "demo, shorter steps": Case(batch_tokens=4096),
     "demo eager": Case(compiled=False),
     "demo fp32": Case(dtype="float32"),
     "demo fp32 eager": Case(dtype="float32", compiled=False),
