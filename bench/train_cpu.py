@@ -40,7 +40,7 @@ from lianlu.train.pretrain import pretrain
 RESULTS = Path(__file__).parent / "results" / "train_cpu.json"
 TARGET = 1.5
 CONTEXT, BATCH, VOCAB = 256, 4096, 2048
-STEPS, PEER_STEPS, WARM = 120, 40, 15
+STEPS, PEER_STEPS, WARM = 100, 35, 15
 SHAPE = ModelConfig(layers=4, width=256, heads=4, kv_heads=4, context=CONTEXT, dtype="bfloat16")
 PEERS = {
     "transformers Trainer": {"LD_PRELOAD": "", "MALLOC_CONF": ""},

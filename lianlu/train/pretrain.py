@@ -63,8 +63,19 @@ def pretrain(config: PretrainConfig, model: ModelConfig, job: Job) -> Facts:
         "bits_per_byte": round(position.valid_loss / math.log(2) / bytes_per_token, 4),
         "skipped_steps": position.skipped,
         "dtype": str(course.dtype).removeprefix("torch."),
-        "flops_per_token": 6 * shape.parameters(),
+        "flops_per_token": flops_per_token(shape),
     }
+
+
+def flops_per_token(shape: DecoderConfig) -> int:
+    """Operations of one training token in a full window, forward and backward.
+
+    Two for each weight that multiplies and each pair of causal attention, and twice as many going
+    back (Chowdhery et al. 2022, appendix B); looking up an embedding costs none.
+    """
+    lookup = 0 if shape.tie else shape.vocab_size * shape.width
+    attention = shape.layers * shape.heads * shape.head_dim * shape.context
+    return 6 * (shape.parameters() - lookup) + 6 * attention
 
 
 def _require_same_tokenizer(windows: Windows, tokenizer: Tokenizer) -> None:

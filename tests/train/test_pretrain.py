@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from lianlu.errors import UserError
 from lianlu.job import Job
 from lianlu.lineage import digest_outputs, write_json
 from lianlu.model.checkpoint import load_model
+from lianlu.model.config import DecoderConfig
+from lianlu.model.decoder import Decoder
 from lianlu.model.section import ModelConfig
 from lianlu.progress import Progress
 from lianlu.train.config import PretrainConfig
-from lianlu.train.pretrain import pretrain
+from lianlu.train.pretrain import flops_per_token, pretrain
 
 MODEL = ModelConfig(layers=2, width=32, heads=2, kv_heads=2, context=64, dtype="float32")
 CONFIG = PretrainConfig(tokens=4096, batch_tokens=256, exact=True, threads=1, save_every=4)
@@ -66,6 +69,33 @@ def test_the_result_is_an_ordinary_model(
     assert sum(p.numel() for p in ours.parameters()) == facts["parameters"]
     assert (tmp_path / "tokenizer.json").exists()
     assert not (tmp_path / "checkpoint").exists()
+
+
+def test_operations_are_counted_as_torch_counts_them() -> None:
+    shape = DecoderConfig.new(320, 2, 32, 2, 2, 64)
+    decoder = Decoder(shape)
+    tokens = torch.zeros(64, dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter:
+        attend = ByMatrices(torch.ones(64, 64).tril().bool())
+        hidden = decoder(tokens, torch.arange(64), attend)
+        decoder.logits(hidden).sum().backward()
+    # Dense attention computes the half that the mask hides, and norms multiply no matrices.
+    hidden_half = 6 * shape.layers * shape.heads * shape.head_dim * shape.context
+    counted = counter.get_total_flops() / 64 - hidden_half
+    assert flops_per_token(shape) == pytest.approx(counted, rel=0.03)
+
+
+class ByMatrices:
+    """Attention by plain matrix products, which the counter knows."""
+
+    def __init__(self, seen: torch.Tensor) -> None:
+        self.seen = seen
+
+    def __call__(
+        self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+    ) -> torch.Tensor:
+        scores = torch.einsum("qhd,khd->hqk", q, k).masked_fill(~self.seen, float("-inf"))
+        return torch.einsum("hqk,khd->qhd", scores.softmax(-1), v)
 
 
 def test_kill_and_resume_give_the_same_bytes(
