@@ -118,6 +118,16 @@ def test_kill_and_resume_give_the_same_bytes(
     assert facts["steps"] == 16
 
 
+def test_exact_bytes_do_not_depend_on_the_cores(
+    tokens_dir: Path, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    short = CONFIG.model_copy(update={"tokens": 1024})
+    for name, threads in (("a", 1), ("b", 2)):
+        config = short.model_copy(update={"threads": threads, "save_every": threads})
+        pretrain(config, MODEL, make(tmp_path / name, tokens_dir, tokenizer_dir))
+    assert digest_outputs(tmp_path / "a") == digest_outputs(tmp_path / "b")
+
+
 def test_tokens_of_another_tokenizer_are_refused(
     tokens_dir: Path, tokenizer_dir: Path, tmp_path: Path
 ) -> None:
