@@ -61,7 +61,9 @@ def choose(request: Request, logits: Tensor, allowed: Tensor | None) -> int:
     if params.temperature == 0:
         token = int(scores.argmax())
     else:
-        token = _draw(scores / params.temperature, request)
+        # The least one whose reciprocal is finite: below it 0 / temperature may be no number.
+        warmth = max(params.temperature, torch.finfo(torch.float32).tiny)
+        token = _draw((scores - top) / warmth, request)
     if params.logprobs is not None:
         request.logprobs.append(token_logprob(raw, token, params.logprobs))
     return token

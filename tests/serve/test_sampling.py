@@ -62,6 +62,12 @@ def test_the_support(params: dict, support: set[int]) -> None:
     assert set(draws(400, temperature=1.0, **params)) == support
 
 
+@pytest.mark.parametrize("temperature", [1e-40, 1e-300])
+@pytest.mark.parametrize("logits", [LOGITS, 1000 * LOGITS])
+def test_hardly_any_temperature_is_greedy(temperature: float, logits: torch.Tensor) -> None:
+    assert set(draws(20, logits, temperature=temperature)) == {1}
+
+
 def test_a_mask_is_obeyed() -> None:
     allowed = torch.tensor([True, False, True, False, False])
     for seed in range(100):
