@@ -47,7 +47,7 @@ SMALL = 30_000_000
 
 
 class Engine:
-    """Continuous batching over a paged KV cache. Not thread-safe: `AsyncEngine` owns one thread.
+    """Continuous batching over a paged KV cache. Not thread-safe: `EngineLoop` owns one thread.
 
     `template` is None for a model without a chat template; such a model completes plain text.
     """
@@ -64,14 +64,15 @@ class Engine:
         self.tokenizer = tokenizer
         self.template = template
         self.grammars = grammars
-        self.context = decoder.config.context
         self.stop_ids = frozenset(_stop_ids(decoder, tokenizer, template))
         self.counts = Counts()
         dtype = decoder.model.embed_tokens.weight.dtype
         pool = PagePool(-(-config.kv_tokens // PAGE))
         cache = KVCache(decoder.config, len(pool.references), kv_bits, dtype)
         self.runner = Runner(decoder, cache)
-        self.scheduler = Scheduler(pool, config.batch_tokens, config.max_requests, self.context)
+        self.scheduler = Scheduler(
+            pool, config.batch_tokens, config.max_requests, decoder.config.context
+        )
 
     @classmethod
     def load(cls, path: Path, config: ServeConfig | None = None) -> "Engine":
@@ -122,6 +123,11 @@ class Engine:
         if not request.finished:
             request.error = f"{type(error).__name__}: {error}"
             self._finish(request, "error")
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and output may come to: the model's context, or a smaller cache."""
+        return self.scheduler.context
 
     @property
     def parameters(self) -> int:

@@ -12,6 +12,12 @@ from lianlu.serve.engine import Engine
 from lianlu.serve.grammar import json_grammar
 from lianlu.serve.request import SamplingParams, Task
 
+CHAT_TOKENS = 512
+"""The reply's limit where a chat request gives none. Admission reserves the worst case of each
+request: with the whole context for each, one or two would keep all others waiting."""
+COMPLETION_TOKENS = 16
+"""The same of a completion request, as OpenAI has it."""
+
 
 class BadRequest(Exception):
     """A request that cannot be answered; `param` names the field at fault."""
@@ -26,6 +32,9 @@ class Body(BaseModel):
     """Fields that we do not know are ignored: clients send more every year."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+Limit = Annotated[int, Field(ge=1)]
 
 
 class TextPart(Body):
@@ -95,7 +104,7 @@ class Sampled(Body):
     """What both kinds of request share. Ranges are checked by `SamplingParams`."""
 
     model: str
-    max_tokens: int | None = None
+    max_tokens: Limit | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -119,7 +128,7 @@ class ChatRequest(Sampled):
     """POST /v1/chat/completions."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: int | None = None
+    max_completion_tokens: Limit | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     response_format: ResponseFormat | None = None
@@ -175,8 +184,8 @@ def completion_tasks(body: CompletionRequest, engine: Engine) -> list[Task]:
     if not prompts:
         raise BadRequest("prompt is empty", "prompt")
     logprobs = 0 if body.logprobs is None and body.return_token_ids else body.logprobs
-    # OpenAI's default here is 16, not what the context leaves.
-    return _choices(body, prompts, body.max_tokens or 16, logprobs, None, engine)
+    limit = COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens
+    return _choices(body, prompts, limit, logprobs, None, engine)
 
 
 def _choices(
@@ -199,7 +208,7 @@ def _choices(
     }
     tasks = []
     for prompt in prompts:
-        room = max(1, engine.context - len(prompt))
+        room = max(1, min(engine.context - len(prompt), CHAT_TOKENS))
         try:
             params = SamplingParams(
                 max_tokens=room if limit is None else limit,

@@ -45,7 +45,8 @@ class Scheduler:
         self.pool = pool
         self.batch_tokens = batch_tokens
         self.max_requests = max_requests
-        self.context = context
+        # The most tokens that a request may come to.
+        self.context = min(context, len(pool.references) * PAGE)
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []
         self.step_seconds = 0.05  # smoothed time of a step, for retry_after
@@ -58,13 +59,12 @@ class Scheduler:
             Overloaded: `max_requests` run and as many wait, or twice as many wait.
         """
         longest = request.prompt_length + request.params.max_tokens
-        room = min(self.context, len(self.pool.references) * PAGE)
         if request.prompt_length == 0:
             raise TooLong("the prompt is empty")
-        if longest > room:
+        if longest > self.context:
             raise TooLong(
                 f"the prompt has {request.prompt_length} tokens and max_tokens is "
-                f"{request.params.max_tokens}: together more than the {room} that fit"
+                f"{request.params.max_tokens}: together more than the {self.context} that fit"
             )
         if self.full:
             raise Overloaded(self.retry_after())

@@ -9,8 +9,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from lianlu.errors import UserError
+from lianlu.serve.config import ServeConfig
 from lianlu.serve.engine import Engine
 from lianlu.serve.grammar import json_grammar
+from lianlu.serve.openai import ChatRequest, chat_tasks
 from lianlu.serve.request import Completion, SamplingParams
 from lianlu.serve.scheduler import Overloaded, TooLong
 
@@ -79,6 +81,19 @@ def test_a_known_prefix_is_not_computed_again_and_changes_nothing(make_engine) -
     # The reply is known too: the next turn of a conversation starts behind it.
     turn = PROMPTS[6] + first.token_ids + [5, 6]
     assert engine.generate([turn], GREEDY)[0].cached_tokens == 112
+
+
+def test_a_cache_smaller_than_the_context_is_the_limit(model_dir: Path, tmp_path: Path) -> None:
+    long = tmp_path / "long"
+    shutil.copytree(model_dir, long)
+    config = json.loads((long / "config.json").read_text())
+    (long / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 1024}))
+    engine = Engine.load(long, ServeConfig(kv_tokens=256))
+    assert engine.context == 256
+    body = {"model": "m", "messages": [{"role": "user", "content": "os.path"}]}
+    (task,) = chat_tasks(ChatRequest.model_validate(body), engine)
+    engine.submit(task.prompt, task.params)
+    assert task.params.max_tokens == 256 - len(task.prompt)
 
 
 def test_8_bit_keys_and_values_stay_close(make_engine) -> None:

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from lianlu.serve.openai import (
+    CHAT_TOKENS,
     BadRequest,
     ChatRequest,
     CompletionRequest,
@@ -59,6 +60,25 @@ def test_defaults_are_those_of_openai(make_engine) -> None:
     assert task.params.max_tokens == engine.context - len(task.prompt)
     (task,) = completion_tasks(CompletionRequest(model="m", prompt="os"), engine)
     assert task.params.max_tokens == 16
+
+
+def test_a_chat_without_a_limit_leaves_room_for_others(make_engine) -> None:
+    engine = make_engine()
+    engine.scheduler.context = 4096  # as of a longer model
+    (task,) = chat_tasks(chat(), engine)
+    assert task.params.max_tokens == CHAT_TOKENS < 4096 - len(task.prompt)
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("limit", [0, -1])
+def test_no_tokens_at_all_is_a_mistake(field: str, limit: int) -> None:
+    with pytest.raises(ValidationError, match=field):
+        chat(**{field: limit})
+
+
+def test_no_tokens_of_a_completion_is_a_mistake() -> None:
+    with pytest.raises(ValidationError, match="max_tokens"):
+        CompletionRequest.model_validate({"model": "m", "prompt": "os", "max_tokens": 0})
 
 
 def test_tool_choice_decides_the_grammar_and_the_prompt(make_engine) -> None:
