@@ -7,7 +7,7 @@ from typing import Any
 from lianlu.errors import UserError
 from lianlu.evaluate.config import GoalConfig
 from lianlu.forecast import Forecast
-from lianlu.lineage import StepRecord, StepStore, changes, digest_of, digest_outputs
+from lianlu.lineage import StepRecord, StepStore, changes
 from lianlu.recipe import LoadedRecipe
 from lianlu.record import Decision, RunRecord, Watchers, read_run
 from lianlu.section import Section
@@ -69,7 +69,8 @@ def walk(loaded: LoadedRecipe, forecast: Forecast, do: Do, decide: Decide) -> Ar
         method, reason = forecast.method(base)
         decide(Decision("Full training, or an adapter?", method, reason))
         node = _node("model", "tune", recipe.tune, model=base, dialogues=dialogues)
-        model = do(_with(node, identity={"method": method}, extra={"method": method}))
+        how = {"method": method, "dtype": recipe.model.dtype}
+        model = do(_with(node, identity=how, extra=how))
         scores = do(_node("after", "evaluate", recipe.evaluate, model=model, **data))
         good = _meets(recipe.goal, scores, "after tuning", decide)
 
@@ -78,9 +79,13 @@ def walk(loaded: LoadedRecipe, forecast: Forecast, do: Do, decide: Decide) -> Ar
         decide(Decision("Compress?", "no", "the recipe leaves it out"))
     else:
         small = do(_node("small", "compress", recipe.compress, model=model, tokens=tokens))
-        final = _smaller(small, model, decide)
-        if final is small:
-            do(_node("after-small", "evaluate", recipe.evaluate, model=small, **data))
+        if _accepted(small, decide):
+            node = _node("after-small", "evaluate", recipe.evaluate, model=small, **data)
+            still = _meets(recipe.goal, do(node), "after compressing", decide)
+            if good and not still and not small.pending:
+                decide(Decision("Keep it compressed?", "no", "the goal was met before, not after"))
+            else:
+                final, good = small, still
 
     if recipe.agent is None or dialogues is None:
         decide(Decision("Does the job need tools?", "no", "the recipe has no agent"))
@@ -109,15 +114,15 @@ def run(
     earlier = last_records(loaded)
     record = RunRecord(loaded, ORDER)
     watchers = Watchers(record, watcher)
-    again = ORDER[ORDER.index(start) :] if start else ()
-
     forecast = Forecast(loaded)
+    walked: list[str] = []
 
     def do(node: Node) -> Artefact:
+        walked.append(node.name)
         node = forecast.add(node)
-        artefact = keep_or_run(
-            node, record.store, watchers, before=earlier.get(node.name), again=node.name in again
-        )
+        again = start is not None and start in walked
+        before = earlier.get(node.name)
+        artefact = keep_or_run(node, record.store, watchers, before=before, again=again)
         if node.name == until:
             raise Reached(node.name)
         return artefact
@@ -126,13 +131,22 @@ def run(
     try:
         final = walk(loaded, forecast, do, record.decided).node
         state = "done"
-    except (Reached, KeyboardInterrupt) as stop:
+    except Reached:
         state = "stopped"
-        if isinstance(stop, KeyboardInterrupt):
-            raise
+        _keep_what_stands(loaded, record)
+    except KeyboardInterrupt:
+        state = "stopped"
+        raise
     finally:
         record.finish(state, final)
     return record
+
+
+def _keep_what_stands(loaded: LoadedRecipe, record: RunRecord) -> None:
+    """After `--until`: later steps that an earlier run made, and that still hold, stay its own."""
+    for item in plan(loaded)[0]:
+        if item.kept is not None and record.nodes[item.node.name]["state"] == "waiting":
+            record.kept(item.node, item.kept)
 
 
 @dataclass(frozen=True)
@@ -179,7 +193,7 @@ def last_records(loaded: LoadedRecipe) -> Mapping[str, StepRecord]:
         run = read_run(loaded.recipe.runs, loaded.recipe.name)
     except UserError:
         return {}
-    return {name: record for name, (_, record) in run.steps.items()}
+    return {**run.earlier, **{name: record for name, (_, record) in run.steps.items()}}
 
 
 def _changed(node: Node, before: StepRecord | None) -> str:
@@ -235,16 +249,16 @@ def _pretrain(loaded: LoadedRecipe, tokens: Artefact, tokenizer: Artefact) -> No
 
 def _adopt(loaded: LoadedRecipe) -> Node:
     from lianlu.hub.models import resolve
+    from lianlu.model.adopt import base_digest
 
-    model = loaded.recipe.model
-    path = resolve(model.base or "", loaded.base)
+    path = resolve(loaded.recipe.model.base or "", loaded.base)
     return Node(
         name="base",
         link="adopt",
         config={},
         identity={},
         extra={"base": str(path)},
-        digests={"base": digest_of(digest_outputs(path))},
+        digests={"base": base_digest(path)},
     )
 
 
@@ -279,17 +293,18 @@ def _meets(goal: GoalConfig | None, scores: Artefact, when: str, decide: Decide)
     return met
 
 
-def _smaller(small: Artefact, model: Artefact, decide: Decide) -> Artefact:
+def _accepted(small: Artefact, decide: Decide) -> bool:
+    """Whether the compressed model loses no more than the recipe allows."""
     if small.pending:
         decide(Decision("Compress?", "decided later", "its loss is measured first"))
-        return small
+        return True
     loss, allowed = small.facts["loss"], small.facts["allowed"]
     told = f"bits per byte rise by {loss:.2%}, {allowed:.2%} are allowed"
     accepted = bool(small.facts["accepted"])
     if not accepted:
         told += f"; leave out: {', '.join(small.facts['layers'][:3])}"
     decide(Decision("Compress?", "yes" if accepted else "no", told))
-    return small if accepted else model
+    return accepted
 
 
 def _closing(goal: GoalConfig | None, good: bool, final: Artefact) -> str:

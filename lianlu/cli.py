@@ -45,6 +45,9 @@ def main() -> None:
     except StepFailed as error:
         _complain(str(error))
         sys.exit(1)
+    except OSError as error:
+        _complain(f"{error}; what was finished is kept")
+        sys.exit(1)
     except KeyboardInterrupt:
         _complain("stopped; what was finished is kept")
         sys.exit(130)
@@ -72,7 +75,7 @@ def new(
     if path.exists():
         raise UserError(f"{path} exists", "choose another name, or remove it")
     path.write_text(draft_recipe(name, documents, base), encoding="utf-8")
-    _say(f"wrote {path}; next: [bold]lianlu plan {path}[/], then [bold]lianlu run {path}[/]")
+    _say(f"wrote {path}; next: lianlu plan {path}, then lianlu run {path}")
 
 
 @app.command(epilog="Example: [bold]lianlu plan recipes/demo.yaml pretrain.tokens=4e6[/]")
@@ -378,7 +381,7 @@ def _console(stderr: bool = False) -> Any:
 
 
 def _say(text: str) -> None:
-    _console().print(text)
+    _console().print(text, markup=False, soft_wrap=True)
 
 
 def _complain(text: str) -> None:

@@ -1,5 +1,6 @@
 """A recipe written out of the sections themselves: every field, its default, what it means."""
 
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from lianlu.recipe import VERSION, Recipe
+from lianlu.errors import UserError
+from lianlu.recipe import NAME, VERSION, Recipe
 from lianlu.section import Section
 
 SECTIONS = (
@@ -26,10 +28,18 @@ SECTIONS = (
 
 
 def draft_recipe(name: str, documents: Path | None, base: str | None) -> str:
-    """The YAML of a new recipe. A base by relative path is meant from the recipe's folder."""
+    """The YAML of a new recipe. Relative paths are meant from the recipe's folder.
+
+    Raises UserError for a name that no run can have.
+    """
     source: dict[str, Any] = {"type": "python-docs"}
     if documents is not None:
         source = {"type": "path", "path": str(documents)}
+    if not re.fullmatch(NAME, name):
+        raise UserError(
+            f"{name!r} cannot be a run's name",
+            "letters, digits, '.', '_' and '-', 64 at most, beginning with a letter or digit",
+        )
     values = Recipe.model_validate(
         {"lianlu": VERSION, "name": name, "sources": [source], "model": {"base": base}}
     )

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lianlu.errors import StepFailed
 from lianlu.progress import JOURNALS
 
 RECORD = "step.json"
@@ -83,13 +82,17 @@ def digest_of(outputs: Mapping[str, Mapping[str, Any]]) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write, flush to disk, then rename: a reader sees the old file or the new one, never half."""
-    draft = path.with_name(path.name + ".tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(value, file, ensure_ascii=False, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def read_record(directory: Path) -> StepRecord | None:
@@ -120,7 +123,8 @@ class StepStore:
         """
         place = self.place(name, key)
         record = read_record(place)
-        return record if record and not list(damaged(place, record)) else None
+        sound = record and record.key == key and not list(damaged(place, record))
+        return record if sound else None
 
     def commit(self, record: StepRecord) -> Path:
         """Write `step.json` last, then rename the part; from here on the step exists.
@@ -167,12 +171,6 @@ def verify(place: Path, record: StepRecord) -> list[str]:
         if name not in broken and digest_file(place / name) != entry["sha256"]:
             wrong.append(f"{name} has other bytes than were written")
     return wrong
-
-
-def require_intact(place: Path, record: StepRecord) -> None:
-    wrong = verify(place, record)
-    if wrong:
-        raise StepFailed(f"{place}: " + "; ".join(wrong))
 
 
 def changes(old: StepRecord, identity: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:

@@ -65,7 +65,7 @@ def evaluate(config: Values, extra: Values, job: Job) -> Facts:
 def tune(config: Values, extra: Values, job: Job) -> Facts:
     from lianlu.train.tune import tune
 
-    return tune(TuneConfig(**config), extra["method"], job)
+    return tune(TuneConfig(**config), extra["method"], job, extra["dtype"])
 
 
 def compress(config: Values, extra: Values, job: Job) -> Facts:

@@ -24,7 +24,10 @@ from lianlu.serve.config import ServeConfig
 from lianlu.train.config import PretrainConfig, TuneConfig
 
 VERSION = 1
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 COMMAND_LINE = "command line"
+# What YAML can raise on a value: unknown tags, dates that do not exist, keys that are lists, loops.
+UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
 
 Location = tuple[str | int, ...]
 
@@ -34,7 +37,7 @@ class Recipe(Section):
 
     lianlu: Literal[1]
     """Version of the recipe's format."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     """Name of the run; its record lies in `runs/<name>`."""
     runs: Path = Path("runs")
     """Folder of all runs, relative to where the command is given."""
@@ -89,8 +92,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     tree = _parse(path, text)
-    problems = list(_duplicates(path, tree))
-    values = _Loader("").construct_document(tree)
+    try:
+        problems = list(_duplicates(path, tree))
+        values = _Loader("").construct_document(tree)
+    except UNREADABLE as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        told = getattr(error, "problem", None) or error
+        raise UserError(f"{path}:{line}  a value that no recipe has: {told}") from None
     for override in overrides:
         problems += _apply(values, override)
     _check_version(path, values)
@@ -160,7 +169,7 @@ def _apply(values: dict[str, Any], override: str) -> list[str]:
         place = inner
     try:
         place[last] = yaml.load(text, Loader=_Loader) if text else None
-    except yaml.YAMLError:
+    except UNREADABLE:
         place[last] = text
     return []
 

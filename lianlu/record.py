@@ -1,11 +1,12 @@
 """The record of a run: `runs/<name>/run.json`, rewritten whole whenever something changes."""
 
+import fcntl
 import json
 import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,19 @@ class Decision:
 
 
 class RunRecord:
-    """Writes `run.json` while a run goes on; nothing else keeps the state of a run."""
+    """Writes `run.json` while a run goes on; nothing else keeps the state of a run.
+
+    `earlier` in it names the steps of the runs before this one, until one is done: they are what
+    a change is told against, and what `gc` must not take while a run is under way.
+    """
 
     def __init__(self, loaded: LoadedRecipe, order: Sequence[str]) -> None:
+        """Raises UserError when a run of this name is going on."""
         self.runs = loaded.recipe.runs
         self.folder = self.runs / loaded.recipe.name
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock_run(self.folder)
+        earlier = _keys(_read_state(self.folder / RUN))
         (self.folder / "recipe.yaml").write_text(loaded.dump(), encoding="utf-8")
         self.store = StepStore(self.runs)
         self.nodes: dict[str, dict[str, Any]] = {
@@ -48,6 +56,7 @@ class RunRecord:
             "pid": os.getpid(),
             "final": None,
             "decisions": [],
+            "earlier": earlier,
         }
         self.write()
 
@@ -66,7 +75,10 @@ class RunRecord:
             elif node["state"] == "running":
                 node["state"] = "failed"
         self.run |= {"state": state, "finished": time.time(), "final": final}
+        if state == "done":
+            self.run["earlier"] = {}
         self.write()
+        os.close(self._lock)
 
     def kept(self, node: Node, record: StepRecord) -> None:
         self._set(node, record.key, "kept", "same work as before", record)
@@ -142,6 +154,8 @@ class Run:
     folder: Path
     state: Mapping[str, Any]
     steps: Mapping[str, tuple[Path, StepRecord]]
+    earlier: Mapping[str, StepRecord] = field(default_factory=dict)
+    """The latest step of each node before this run, as far as it was not made anew."""
 
     @property
     def name(self) -> str:
@@ -164,6 +178,35 @@ class Run:
         raise UserError(f"run {self.name!r} has made no model yet", "`lianlu run` goes on with it")
 
 
+def _lock_run(folder: Path) -> int:
+    """A descriptor held while a run goes on; the kernel lets go of it with the process."""
+    lock = os.open(folder / ".lock", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise UserError(
+            f"run {folder.name!r} is going on in another process",
+            "wait for it, or give this one a name of its own: name=other",
+        ) from None
+    return lock
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """The state in `run.json`, or nothing where there is none that can be read."""
+    try:
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return state
+
+
+def _keys(state: Mapping[str, Any]) -> dict[str, str]:
+    """The key of every step that a record names; its own nodes before earlier ones."""
+    named = {node["name"]: node["key"] for node in state.get("nodes", ()) if node.get("key")}
+    return {**state.get("earlier", {}), **named}
+
+
 def read_run(runs: Path, name: str) -> Run:
     """Raises UserError naming the runs there are when there is none of this name."""
     folder = runs / name
@@ -183,19 +226,25 @@ def read_run(runs: Path, name: str) -> Run:
         record = store.find(node["name"], node["key"]) if node.get("key") else None
         if record is not None:
             steps[node["name"]] = (store.place(node["name"], node["key"]), record)
-    return Run(folder, state, steps)
+    found = {name: store.find(name, key) for name, key in state.get("earlier", {}).items()}
+    earlier = {name: record for name, record in found.items() if record is not None}
+    return Run(folder, state, steps, earlier)
 
 
 def unreached(runs: Path, delete: bool) -> list[tuple[Path, int]]:
     """The steps that no run's record names, with their bytes; `delete` removes them.
 
-    Raises UserError for a damaged record: what it names must not be lost for that.
+    Raises UserError for a damaged record, since what it names must not be lost for that, and when
+    something is to be deleted while a run is going on.
     """
-    kept = set()
+    store = StepStore(runs)
+    kept: set[str] = set()
     for path in runs.glob(f"*/{RUN}"):
-        nodes = read_run(runs, path.parent.name).state["nodes"]
-        kept |= {node["dir"] for node in nodes if node.get("dir")}
-    dead = StepStore(runs).unreached(kept)
+        keys = _keys(read_run(runs, path.parent.name).state)
+        kept |= {store.place(name, key).name for name, key in keys.items()}
+        if delete:
+            os.close(_lock_run(path.parent))
+    dead = store.unreached(kept)
     for place, _ in dead if delete else ():
         shutil.rmtree(place)
     return dead

@@ -29,7 +29,7 @@ from lianlu.lineage import (
 )
 from lianlu.links import LINKS
 from lianlu.progress import PROGRESS, Event
-from lianlu.worker import ERROR, JOB, RESULT
+from lianlu.worker import ERROR, JOB, RESULT, SPEECHLESS
 
 JEMALLOC = (
     "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
@@ -108,16 +108,17 @@ def keep_or_run(
     Raises UserError or StepFailed as the link did; its part stays for the next attempt.
     """
     key = node.key()
-    with _locked(store, node.name, key):
+    with _locked(store, node, key, watcher):
         record = None if again else store.find(node.name, key)
         if record is not None:
             watcher.kept(node, record)
         else:
             watcher.started(node, key, _why(node, before, again))
             try:
+                require_space(store.root, node.predicted.get("disk_bytes", 0))
                 record = _run(node, key, store, watcher)
-            except (UserError, StepFailed) as error:
-                watcher.failed(node, str(error))
+            except BaseException as error:  # a Ctrl-C too: whoever draws bars must stop
+                watcher.failed(node, str(error) or "stopped")
                 raise
             watcher.done(node, record)
     place = store.place(node.name, key)
@@ -133,12 +134,16 @@ def _why(node: Node, before: StepRecord | None, again: bool) -> str:
 
 
 @contextmanager
-def _locked(store: StepStore, name: str, key: str) -> Iterator[None]:
-    """Two runs may want one step at once: the second waits, then finds it kept."""
+def _locked(store: StepStore, node: Node, key: str, watcher: Watcher) -> Iterator[None]:
+    """Two runs may want one step at once: the second says that it waits, then finds it kept."""
     locks = store.root / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{name}-{key[:16]}").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with (locks / f"{node.name}-{key[:16]}").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            watcher.event(node, {"say": f"another run is making {node.name}; waiting for it"})
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -147,6 +152,8 @@ def _run(node: Node, key: str, store: StepStore, watcher: Watcher) -> StepRecord
     part.mkdir(parents=True, exist_ok=True)
     for name in (RESULT, ERROR, PROGRESS):
         (part / name).unlink(missing_ok=True)
+    for draft in part.rglob("*.tmp"):  # half a file that a kill or a full disk left
+        draft.unlink()
     order = {
         "link": node.link,
         "config": node.config,
@@ -197,7 +204,7 @@ def _work(node: Node, part: Path, watcher: Watcher) -> tuple[int, int]:
     """
     with (part / "log.txt").open("ab") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "lianlu.worker", str(part)],
+            [sys.executable, "-P", "-m", "lianlu.worker", str(part)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -254,11 +261,18 @@ def _failure(node: Node, part: Path, code: int) -> UserError | StepFailed:
     try:
         error = json.loads((part / ERROR).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
+        if code == SPEECHLESS:
+            return StepFailed(f"{node.name}: {_last_line(part / 'log.txt')}")
         told = f"ended with signal {-code}" if code < 0 else f"ended with exit code {code}"
         killed = " (out of memory?)" if code == -9 else ""
         return StepFailed(f"{node.name}: the worker {told}{killed}; see {part / 'log.txt'}")
     kind = UserError if error["kind"] == "UserError" else StepFailed
     return kind(f"{node.name}: {error['message']}")
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_bytes()[-2000:].decode(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), f"see {path}")
 
 
 def worker_environment() -> dict[str, str]:
@@ -270,6 +284,8 @@ def worker_environment() -> dict[str, str]:
     environment = dict(os.environ)
     environment |= {
         "PYTHONHASHSEED": "0",
+        # A json.py in the folder where lianlu is called is a document, not a module of ours.
+        "PYTHONSAFEPATH": "1",
         "DO_NOT_TRACK": "1",
         "DAFT_ANALYTICS_ENABLED": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -298,7 +314,7 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 def require_space(runs: Path, need_bytes: float) -> None:
     """Raises UserError before the work when the disk cannot hold what the plan expects."""
-    free = shutil.disk_usage(runs if runs.exists() else runs.parent).free
+    free = shutil.disk_usage(runs).free
     if need_bytes > free:
         raise UserError(
             f"{runs}: {need_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free",

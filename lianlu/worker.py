@@ -4,10 +4,8 @@ A process of its own gives each step its peak memory measured, its allocator cho
 that takes nothing else along. It reads `job.json`, and leaves `facts.json` or `error.json`.
 """
 
-import ctypes
 import errno
 import json
-import os
 import re
 import resource
 import signal
@@ -17,18 +15,21 @@ from pathlib import Path
 
 from lianlu.errors import StepFailed, UserError
 from lianlu.job import Job
+from lianlu.lifeline import die_with_parent
 from lianlu.lineage import write_json
 from lianlu.links import LINKS
 from lianlu.progress import Progress
 
 JOB, RESULT, ERROR = "job.json", "facts.json", "error.json"
-_PR_SET_PDEATHSIG = 1
+# Exit code of a worker that could not even write why: its last line in the log says it.
+SPEECHLESS = 3
 
 
 def main() -> int:
     part = Path(sys.argv[1])
     order = json.loads((part / JOB).read_text(encoding="utf-8"))
-    _die_with(order["parent"])
+    # A killed run must not leave a step working on.
+    die_with_parent(order["parent"], signal.SIGKILL)
     job = Job(
         out=part,
         inputs={name: Path(path) for name, path in order["inputs"].items()},
@@ -59,14 +60,6 @@ def _peak_memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _die_with(parent: int) -> None:
-    """A killed run must not leave a step working on: the kernel ends us when our parent ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before the request was in place
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _explain(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"the disk is full ({error.filename or 'while writing'}); free some space, run again"
@@ -76,8 +69,9 @@ def _explain(error: OSError) -> str:
 def _fail(part: Path, kind: str, message: str) -> int:
     try:
         write_json(part / ERROR, {"kind": kind, "message": message})
-    except OSError:  # a full disk: the log's last line must do
+    except OSError:  # a full disk: the log's last line must do, if even that can be written
         print(message, file=sys.stderr)
+        return SPEECHLESS
     return 1
 
 

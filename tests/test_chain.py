@@ -91,6 +91,15 @@ def test_a_compression_that_loses_too_much_is_refused(tmp_path: Path) -> None:
     assert nodes[-1].inputs["model"].node == "model"
 
 
+def test_a_compression_that_loses_the_goal_is_not_served(tmp_path: Path) -> None:
+    nodes, decisions, final = follow(load(tmp_path), {**FACTS, "after-small": scores(0.3)})
+    assert final == "model"
+    assert decisions["Good enough after compressing?"].answer == "no"
+    assert decisions["Keep it compressed?"].answer == "no"
+    assert decisions["Serve which model?"].reason.endswith("the goal is met")
+    assert nodes[-1].inputs["model"].node == "model"
+
+
 def test_parts_can_be_left_out(tmp_path: Path) -> None:
     loaded = load(tmp_path, "agent=null", "compress=null", "tune=null")
     nodes, decisions, final = follow(loaded, FACTS)
@@ -100,7 +109,8 @@ def test_parts_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_a_missed_goal_is_said(tmp_path: Path) -> None:
-    _, decisions, _ = follow(load(tmp_path), {**FACTS, "after": scores(0.3)})
+    low = {"after": scores(0.3), "after-small": scores(0.3)}
+    _, decisions, _ = follow(load(tmp_path), {**FACTS, **low})
     assert decisions["Serve which model?"].reason.endswith("the goal is not met")
 
 

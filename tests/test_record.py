@@ -14,10 +14,10 @@ from lianlu.steps import Artefact, Node
 ORDER = ("corpus", "tokens", "base")
 
 
-def load(folder: Path) -> LoadedRecipe:
+def load(folder: Path, name: str = "r") -> LoadedRecipe:
     path = folder / "recipe.yaml"
     path.write_text("lianlu: 1\nname: r\nsources: [{type: python-docs}]\n")
-    return load_recipe(path, [f"runs={folder / 'runs'}"])
+    return load_recipe(path, [f"runs={folder / 'runs'}", f"name={name}"])
 
 
 def node(name: str, **inputs: Artefact) -> Node:
@@ -94,7 +94,7 @@ def test_the_resolved_recipe_lies_beside(tmp_path: Path) -> None:
 
 
 def test_watchers_all_hear(tmp_path: Path) -> None:
-    first, second = RunRecord(load(tmp_path), ORDER), RunRecord(load(tmp_path), ORDER)
+    first, second = (RunRecord(load(tmp_path, name), ORDER) for name in ("r", "s"))
     both = Watchers(first, second)
     both.started(node("corpus"), "k" * 64, "new")
     both.event(node("corpus"), {"say": "x"})
@@ -110,6 +110,9 @@ def test_what_no_run_reaches_can_go(tmp_path: Path) -> None:
     record.done(node("corpus"), finish(record.store, node("corpus")))
     finish(record.store, node("tokens"))
     runs = tmp_path / "runs"
+    with pytest.raises(UserError, match="is going on"):
+        unreached(runs, delete=True)
+    record.finish("stopped")
     [(dead, size)] = unreached(runs, delete=False)
     assert dead.name.startswith("tokens-")
     assert size == len("tokens")
@@ -117,3 +120,25 @@ def test_what_no_run_reaches_can_go(tmp_path: Path) -> None:
     unreached(runs, delete=True)
     assert not dead.exists()
     assert read_run(runs, "r").step("corpus").exists()
+
+
+def test_one_name_runs_once_at_a_time(tmp_path: Path) -> None:
+    record = RunRecord(load(tmp_path), ORDER)
+    with pytest.raises(UserError, match="name=other"):
+        RunRecord(load(tmp_path), ORDER)
+    record.finish("stopped")
+    RunRecord(load(tmp_path), ORDER).finish("stopped")
+
+
+def test_steps_of_earlier_runs_are_remembered_until_one_is_done(tmp_path: Path) -> None:
+    first = RunRecord(load(tmp_path), ORDER)
+    first.started(node("corpus"), node("corpus").key(), "new")
+    first.done(node("corpus"), finish(first.store, node("corpus")))
+    first.finish("done")
+    second = RunRecord(load(tmp_path), ORDER)
+    run = read_run(tmp_path / "runs", "r")
+    assert list(run.earlier) == ["corpus"]
+    assert run.steps == {}
+    assert unreached(tmp_path / "runs", delete=False) == []
+    second.finish("done")
+    assert read_run(tmp_path / "runs", "r").earlier == {}

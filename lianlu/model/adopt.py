@@ -1,6 +1,6 @@
-"""A base model from outside becomes a step: checked, linked, and named by its digest."""
+"""A base model from outside becomes a step: checked, taken over, and named by its digest."""
 
-import os
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -8,17 +8,21 @@ import torch
 
 from lianlu.errors import UserError
 from lianlu.job import Facts, Job
+from lianlu.lineage import digest_file, digest_of
 from lianlu.model.attention import VarlenAttention
 from lianlu.model.checkpoint import load_model
 from lianlu.model.fingerprint import write_fingerprint
 from lianlu.model.tokenizer import Tokenizer
+from lianlu.progress import JOURNALS
 
+_FICLONE = 0x40049409  # linux/fs.h
+_FICLONE = 0x40049409  # linux/fs.h
 # Never taken along: code, pickles, and what other tools left in the folder.
 TAKEN = (".json", ".safetensors", ".jinja", ".model", ".txt", ".md")
 
 
 def adopt(base: Path, job: Job) -> Facts:
-    """Load `base` once, see that its tokenizer and logits are sound, and link its files.
+    """Load `base` once, see that its tokenizer and logits are sound, and take its files.
 
     Raises UserError when the directory is no model we can run: unknown family, shard missing or
     corrupt, tokenizer larger than the embedding, logits that are not finite.
@@ -35,9 +39,8 @@ def adopt(base: Path, job: Job) -> Facts:
         )
     job.progress.advance("check the base model")
     _require_finite(base, decoder, tokenizer)
-    for path in sorted(base.iterdir()):
-        if path.is_file() and path.suffix in TAKEN:
-            _link(path, job.out / path.name)
+    for path in _taken(base):
+        _copy(path, job.out / path.name)
     write_fingerprint(decoder, job.out)
     job.progress.finish("check the base model")
     return {"parameters": decoder.config.parameters(), "vocab_size": rows}
@@ -52,10 +55,26 @@ def _require_finite(base: Path, decoder: torch.nn.Module, tokenizer: Tokenizer) 
         raise UserError(f"{base}: the model's outputs are not finite", "its weights are damaged")
 
 
-def _link(source: Path, target: Path) -> None:
-    """Hard links cost no disk; across file systems a copy must do."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
+def base_digest(base: Path) -> str:
+    """The digest of the files that `adopt` takes; what else lies in the folder does not count."""
+    return digest_of({path.name: {"sha256": digest_file(path)} for path in _taken(base)})
+
+
+def _taken(base: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in base.iterdir()
+        if path.is_file() and path.suffix in TAKEN and path.name not in JOURNALS
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy that shares its blocks where the file system can (FICLONE), else a plain one.
+
+    Never a hard link: whoever rewrites the base in place would change the finished step.
+    """
+    with source.open("rb") as old, target.open("wb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        except OSError:
+            shutil.copyfileobj(old, new, 1 << 22)

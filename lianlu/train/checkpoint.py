@@ -105,7 +105,7 @@ def _cut_metrics(path: Path, step: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         return
-    path.write_text("".join(line for line in lines if _step_of(line) < step), encoding="utf-8")
+    path.write_text("".join(line for line in lines if _step_of(line) <= step), encoding="utf-8")
 
 
 def _step_of(line: str) -> float:

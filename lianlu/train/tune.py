@@ -23,7 +23,9 @@ WARMUP, DECAY = 0.02, 0.8
 ADAPTER = "adapter"
 
 
-def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts:
+def tune(
+    config: TuneConfig, method: Literal["full", "lora"], job: Job, dtype: str = "auto"
+) -> Facts:
     """Train `inputs["model"]` on `inputs["dialogues"]`; writes a Hugging Face directory.
 
     Only the tokens that the model must say carry loss. With LoRA the adapter lies in `adapter/` as
@@ -52,7 +54,7 @@ def tune(config: TuneConfig, method: Literal["full", "lora"], job: Job) -> Facts
     )
     valid = _valid_batches(held_out, data.pack_tokens)
     steps = data.steps(config.epochs)
-    course = Course(steps, WARMUP, DECAY, choose_dtype("auto", device, config.exact))
+    course = Course(steps, WARMUP, DECAY, choose_dtype(dtype, device, config.exact))
     position = train(decoder, data, valid, course, config, job)
 
     if method == "lora":
