@@ -13,6 +13,7 @@ from lianlu.agent.model import ChatClient
 from lianlu.agent.runner import Limits, run
 from lianlu.agent.toolbox import Toolbox, open_toolbox
 from lianlu.agent.trajectory import Event, State, Trajectory
+from lianlu.printable import printable
 
 
 def talk(
@@ -80,7 +81,7 @@ def show(event: Event, screen: Console) -> None:
 
 def _line(screen: Console, label: str, text: str, style: str) -> None:
     # What a model or a tool wrote is shown, never obeyed: no markup, no terminal control codes.
-    clean = "".join(c for c in text if c.isprintable() or c == "\n").replace("\n", "\n" + " " * 9)
+    clean = printable(text).replace("\n", "\n" + " " * 9)
     screen.print(Text(f"{label:>7}  ", style="dim").append(clean, style=style))
 
 

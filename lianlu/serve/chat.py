@@ -8,6 +8,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
+from lianlu.printable import printable
 from lianlu.serve.background import served
 from lianlu.serve.config import ServeConfig
 
@@ -72,12 +73,12 @@ def _stream(client: httpx.Client, body: Message, console: Console) -> str | None
             for choice in event["choices"]:
                 piece = choice["delta"].get("content") or ""
                 answer += piece
-                # As Text: what a model writes is no markup.
-                console.print(Text(piece), end="", soft_wrap=True)
+                # What a model writes is shown, never obeyed: no markup, no control codes.
+                console.print(Text(printable(piece)), end="", soft_wrap=True)
     console.print()
     return answer
 
 
 def _complain(event: Message, console: Console) -> None:
-    console.print(Text(event["error"]["message"], style="red"))
+    console.print(Text(printable(event["error"]["message"]), style="red"))
     console.print(f"{CLEAR} begins anew", style="dim")

@@ -1,6 +1,7 @@
 """The chat in the terminal: it streams, remembers, forgets on demand, and survives a refusal."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from lianlu.serve.background import served
-from lianlu.serve.chat import chat, converse
+from lianlu.serve.chat import _stream, chat, converse
 from lianlu.serve.config import ServeConfig
 
 CONFIG = ServeConfig(port=0, kv_tokens=1024, threads=1)
@@ -51,6 +52,19 @@ def test_a_refusal_is_told_and_the_end_of_input_ends_it(url: str, monkeypatch) -
     told = talk(url, "path " * 400, monkeypatch)
     assert "tokens" in told
     assert "/clear begins anew" in told
+
+
+def test_what_the_model_writes_is_shown_not_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    piece = "[red]a[/red]\x1b]52;c;eA==\x07\x1b[2J"
+    event = {"choices": [{"delta": {"content": piece}}]}
+    console = Console(file=io.StringIO(), width=100)
+    handler = httpx.MockTransport(
+        lambda request: httpx.Response(200, text=f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n")
+    )
+    with httpx.Client(base_url="http://model", transport=handler) as client:
+        answer = _stream(client, {}, console)
+    assert answer == piece
+    assert console.file.getvalue() == "[red]a[/red]]52;c;eA==[2J\n"
 
 
 def test_chat_serves_for_itself(model_dir: Path, monkeypatch) -> None:
