@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from lianlu.errors import UserError
+from lianlu.loopback import asks_loopback, is_loopback
 from lianlu.serve.body import BodyLimit
 from lianlu.serve.config import ServeConfig
 from lianlu.serve.engine import Engine
@@ -45,7 +46,7 @@ def create_app(
     keys: Sequence[str] = (),
     started: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """The API for one model called `name`; `keys` empty accepts every caller.
+    """The API for one model called `name`; `keys` empty accepts every caller on this machine.
 
     The engine's thread runs from the application's start-up to its shutdown; `started` is called
     once it does.
@@ -70,6 +71,8 @@ def create_app(
         # Every key is compared, in constant time: the answer's delay tells nothing.
         if keys and not sum(hmac.compare_digest(given, key.encode()) for key in keys):
             raise HTTPException(401, "missing or wrong API key")
+        if not keys and not asks_loopback(request.headers.get("host", "")):
+            raise HTTPException(421, "without API keys this server answers to loopback names only")
 
     guarded = [Depends(authorise)]
 
@@ -299,19 +302,12 @@ def _read_keys(config: ServeConfig) -> list[str]:
         keys = [line.strip() for line in lines if line.strip()]
         if not keys:
             raise UserError(f"{config.api_key_file}: holds no key", "write one key a line")
-    if not keys and not _is_loopback(config.host):
+    if not keys and not is_loopback(config.host):
         raise UserError(
             f"host {config.host!r} can be reached by others, and no API key is asked for",
             "give serve.api_key_file (one key a line), or listen on 127.0.0.1",
         )
     return keys
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listen(config: ServeConfig) -> socket.socket:

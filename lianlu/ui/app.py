@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lianlu.errors import UserError
+from lianlu.loopback import asks_loopback
 from lianlu.ui.chat import MAX_CHARS, Ask, answer, ask_model, read_messages
 from lianlu.ui.live import changes, sse
 from lianlu.ui.pages import HERE, error_page, index_page, run_page
@@ -22,7 +22,6 @@ from lianlu.ui.plotly import plotly_script
 from lianlu.ui.reader import run_folder
 from lianlu.ui.words import choose_language
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -116,18 +115,11 @@ class Guard:
 
         host, origin = headers.get("host", ""), headers.get("origin")
         app: ASGIApp = self.app
-        if _hostname(f"//{host}") not in LOOPBACK:
+        if not asks_loopback(host):
             app = Response("this console answers on loopback names only", 421)
         elif origin is not None and origin != f"http://{host}":
             app = Response("asked by a page of another site", 403)
         await app(scope, receive, guarded)
-
-
-def _hostname(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 async def _body(request: Request) -> bytes:

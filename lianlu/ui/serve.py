@@ -8,7 +8,8 @@ from pathlib import Path
 import uvicorn
 
 from lianlu.errors import UserError
-from lianlu.ui.app import LOOPBACK, create_app
+from lianlu.loopback import is_loopback
+from lianlu.ui.app import create_app
 from lianlu.ui.chat import Ask
 from lianlu.ui.plotly import plotly_script
 from lianlu.ui.reader import run_folder
@@ -50,7 +51,7 @@ def serve(
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket on a loopback address. Raises UserError with advice."""
-    if host not in LOOPBACK:
+    if not is_loopback(host):
         raise UserError(
             f"{host}: the console has no login, so it listens on loopback only",
             f"from another machine: ssh -L {port or 7860}:127.0.0.1:{port or 7860} this-machine",

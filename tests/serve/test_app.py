@@ -310,7 +310,8 @@ def test_a_client_that_leaves_frees_its_pages(server, stream: bool) -> None:
     server.engine.runner.run = slowly
     try:
         with socket.create_connection((host, int(port))) as connection:
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}"
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}"
+            head += f"\r\nContent-Length: {len(data)}"
             connection.sendall(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + data)
             assert slow.wait(5)
         assert server.idle()

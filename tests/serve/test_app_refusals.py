@@ -53,6 +53,32 @@ def test_overload_keys_and_ports(model_dir: Path, tmp_path: Path, start_server) 
         server.stop()
 
 
+@pytest.mark.parametrize("host", ["example.org", "example.org:8000", "127.0.0.1.nip.io", ""])
+def test_a_foreign_name_for_this_machine_is_refused(server, host: str) -> None:
+    """A page whose name was made to point here (DNS rebinding) sends its own name."""
+    body = {"model": "model", "messages": MESSAGES, "max_tokens": 1}
+    for method, path, content in (
+        ("GET", "/v1/models", None),
+        ("GET", "/metrics", None),
+        ("POST", "/v1/chat/completions", body),
+    ):
+        url = f"{server.url}{path}"
+        refused = httpx.request(method, url, json=content, headers={"host": host})
+        assert refused.status_code == 421
+        assert "loopback" in refused.json()["error"]["message"]
+
+
+def test_with_keys_any_name_may_be_used(model_dir: Path, tmp_path: Path, start_server) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("first\n")
+    server = start_server(api_key_file=str(keys))
+    try:
+        headers = {"host": "models.example.org", "authorization": "Bearer first"}
+        assert httpx.get(f"{server.url}/v1/models", headers=headers).status_code == 200
+    finally:
+        server.stop()
+
+
 def test_what_serve_refuses(model_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="API key"):
         serve(model_dir, ServeConfig(host="0.0.0.0", port=0))
