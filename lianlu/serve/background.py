@@ -1,6 +1,5 @@
 """A server in a child process, for as long as somebody needs it."""
 
-import ctypes
 import json
 import os
 import signal
@@ -12,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lianlu.errors import StepFailed, UserError
+from lianlu.lifeline import die_with_parent
 from lianlu.serve.config import ServeConfig
-
-_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -29,7 +27,7 @@ def served(path: Path, config: ServeConfig | None = None) -> Iterator[str]:
         StepFailed: the server ended for another reason; the message holds the end of its log.
     """
     config = config or ServeConfig(port=0)
-    command = [sys.executable, "-m", "lianlu.serve.background", str(path), str(os.getpid())]
+    command = [sys.executable, "-P", "-m", "lianlu.serve.background", str(path), str(os.getpid())]
     with tempfile.TemporaryFile() as log:
         # In a session of its own: a Ctrl-C at the terminal is meant for this process, which then
         # ends the child in order.
@@ -90,16 +88,8 @@ def _stop(child: "subprocess.Popen[str]") -> None:
         child.stdout.close()
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process when the one that started it ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before we asked
-            sys.exit(1)
-
-
 def _main(path: str, parent: str) -> None:
-    _die_with(int(parent))
+    die_with_parent(int(parent), signal.SIGTERM)
     config = ServeConfig.model_validate_json(sys.stdin.read())
     from lianlu.serve.app import serve  # after the checks above: it takes seconds to import
 
