@@ -1,15 +1,11 @@
-"""CPU threads for torch: how many there may be, and all of them for a while."""
+"""CPU threads for torch: all of them for a while."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from lianlu.cores import available_cores
 
 
 @contextmanager

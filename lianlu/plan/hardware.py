@@ -1,7 +1,6 @@
 """What this machine is, found without torch and in well under a second."""
 
 import json
-import math
 import os
 import platform
 import shutil
@@ -15,6 +14,7 @@ from typing import Literal
 import numpy as np
 import psutil
 
+from lianlu.cores import available_cores
 from lianlu.hub.cache import home
 from lianlu.lineage import write_json
 
@@ -67,7 +67,7 @@ class Hardware:
 def inspect(folder: Path = Path()) -> Hardware:
     """This machine, its disk at `folder`; the measured rates are kept in lianlu's home."""
     processor, flags = _processor()
-    cores = _cores()
+    cores = available_cores()
     virtual = psutil.virtual_memory()
     limit, used = cgroup_memory()
     return Hardware(
@@ -79,14 +79,27 @@ def inspect(folder: Path = Path()) -> Hardware:
         bfloat16=_bfloat16(flags),
         gpus=gpus(),
         jemalloc=next((path for path in JEMALLOC if path.exists()), None),
-        compiler=_compiler(),
+        compiler=find_compiler(),
         rates=_kept_rates(f"{processor}, {cores} cores", home() / "rates.json"),
     )
 
 
 def native_dtype() -> Literal["bfloat16", "float32"]:
     """What `dtype: auto` means on this machine's CPU."""
-    return "float32" if _bfloat16(_processor()[1]) == "none" else "bfloat16"
+    return "bfloat16" if has_bf16_units() else "float32"
+
+
+def has_bf16_units() -> bool:
+    """Whether this CPU multiplies bfloat16; others emulate it, slower than fp32."""
+    return _bfloat16(_processor()[1]) != "none"
+
+
+def find_compiler() -> Path | None:
+    """The C++ compiler that torch.compile would call."""
+    for name in (os.environ.get("CXX"), "g++", "clang++"):
+        if name and (found := shutil.which(name)):
+            return Path(found)
+    return None
 
 
 def disk_free(folder: Path) -> int:
@@ -184,24 +197,3 @@ def _bfloat16(flags: frozenset[str]) -> Literal["amx", "avx512", "none"]:
     if "amx_bf16" in flags:
         return "amx"
     return "avx512" if "avx512_bf16" in flags else "none"
-
-
-def _cores() -> int:
-    """Cores that this process may run on, less where a cgroup rations their time."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    try:
-        quota, period = (_CGROUPS / "cpu.max").read_text().split()
-        return min(cores, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # no limit is written "max"
-        return cores
-
-
-def _compiler() -> Path | None:
-    """The C++ compiler that torch.compile would call."""
-    for name in (os.environ.get("CXX"), "g++", "clang++"):
-        if name and (found := shutil.which(name)):
-            return Path(found)
-    return None

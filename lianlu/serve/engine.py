@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lianlu.cores import available_cores
 from lianlu.errors import UserError
 from lianlu.model.checkpoint import load_model
 from lianlu.model.decoder import Decoder
 from lianlu.model.fingerprint import require_fingerprint
 from lianlu.model.template import ChatTemplate
-from lianlu.model.threads import available_cores
 from lianlu.model.tokenizer import Tokenizer
 from lianlu.serve import sampling
 from lianlu.serve.config import ServeConfig

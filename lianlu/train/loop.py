@@ -11,11 +11,12 @@ import torch
 from lianlu.errors import StepFailed
 from lianlu.job import Job
 from lianlu.model.decoder import Decoder
+from lianlu.plan.hardware import find_compiler
 from lianlu.train.batch import Batch
 from lianlu.train.checkpoint import Position, resume, save
 from lianlu.train.loss import summed_loss
 from lianlu.train.optim import Optimizer, make_optimizer
-from lianlu.train.precision import WORTH_COMPILING, autocast, compiler_found
+from lianlu.train.precision import WORTH_COMPILING, autocast
 from lianlu.train.schedule import rate_at
 
 CLIP = 1.0
@@ -127,7 +128,7 @@ def prepare(decoder: Decoder, course: Course, settings: Settings) -> bool:
     if settings.exact:
         torch.use_deterministic_algorithms(True)
         return False
-    if not settings.compile or course.steps < WORTH_COMPILING or not compiler_found():
+    if not settings.compile or course.steps < WORTH_COMPILING or find_compiler() is None:
         return False
     for block in decoder.model.layers:
         block.compile(dynamic=False)  # every batch has the same length

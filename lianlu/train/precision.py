@@ -1,12 +1,11 @@
 """Arithmetic and threads of a training on this machine."""
 
-import shutil
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import torch
 
-from lianlu.model.threads import available_cores
+from lianlu.cores import available_cores
+from lianlu.plan.hardware import has_bf16_units
 
 # A compiled training must be this long to repay the compiler's half minute.
 WORTH_COMPILING = 100
@@ -20,12 +19,12 @@ def choose_dtype(wanted: str, device: torch.device, exact: bool = False) -> torc
     """The dtype of the matrix products: what the recipe says, or on `auto` the faster one; where
     bits must not depend on the machine, fp32.
 
-    A CPU without bf16 units emulates it, slower than fp32; the kernel's flags tell. Weights and
-    optimizer states stay in fp32 either way.
+    A CPU without bf16 units emulates it, slower than fp32. Weights and optimizer states stay in
+    fp32 either way.
     """
     if wanted != "auto":
         return torch.bfloat16 if wanted == "bfloat16" else torch.float32
-    fast = device.type == "cuda" or _has_bf16_units()
+    fast = device.type == "cuda" or has_bf16_units()
     return torch.bfloat16 if fast and not exact else torch.float32
 
 
@@ -35,15 +34,3 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 def set_threads(threads: int) -> None:
     torch.set_num_threads(threads or available_cores())
-
-
-def compiler_found() -> bool:
-    return any(shutil.which(name) for name in ("g++", "c++", "clang++"))
-
-
-def _has_bf16_units() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags

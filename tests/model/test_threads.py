@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from lianlu.model.threads import available_cores, every_core
+from lianlu import cores
+from lianlu.cores import available_cores
+from lianlu.model.threads import every_core
+
+
+def test_every_core_is_what_the_container_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "_quota", lambda: 1)
+    with every_core():
+        assert torch.get_num_threads() == 1
 
 
 def test_every_core_for_a_while() -> None:

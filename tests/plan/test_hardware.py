@@ -106,12 +106,26 @@ def test_what_multiplies_bfloat16(flags: str, units: str) -> None:
     assert hardware._bfloat16(frozenset(flags.split())) == units
 
 
+@pytest.mark.parametrize(("flags", "dtype"), [("amx_bf16", "bfloat16"), ("avx2", "float32")])
+def test_arithmetic_of_this_machine(
+    flags: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "_processor", lambda: ("CPU", frozenset([flags])))
+    assert hardware.has_bf16_units() == (dtype == "bfloat16")
+    assert hardware.native_dtype() == dtype
+
+
+def test_cores_that_a_container_is_not_given_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "available_cores", lambda: 3)
+    assert inspect().cores == 3
+
+
 def test_the_compiler_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    assert hardware._compiler() is None
+    assert hardware.find_compiler() is None
     own = tmp_path / "own-c++"
     own.write_text("#!/bin/sh\n")
     own.chmod(0o755)
     monkeypatch.setenv("CXX", "own-c++")
-    assert hardware._compiler() == own
+    assert hardware.find_compiler() == own

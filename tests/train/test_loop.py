@@ -144,7 +144,7 @@ def test_a_compiled_training_is_the_eager_one(tokens_dir: Path, tmp_path: Path) 
     loop.prepare(decoder, Course(5, 0, 0, torch.float32), config(exact=False))
     assert all(block._compiled_call_impl is None for block in decoder.model.layers)
     loop.prepare(decoder, Course(200, 0, 0, torch.float32), config(exact=False))
-    if loop.compiler_found():
+    if loop.find_compiler():
         assert all(block._compiled_call_impl is not None for block in decoder.model.layers)
 
 
