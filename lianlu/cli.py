@@ -179,27 +179,29 @@ def trace(name: RunName, text: str, runs: Runs = RUNS) -> None:
 def chat(target: Target, runs: Runs = RUNS) -> None:
     """Talk to a model in the terminal."""
     from lianlu.serve.chat import chat as talk
-    from lianlu.serve.config import ServeConfig
+    from lianlu.target import find_target
 
-    talk(_model(target, runs), ServeConfig(port=0))
+    found = find_target(target, runs)
+    talk(found.model, found.serving(port=0))
 
 
 @app.command(epilog="Example: [bold]lianlu serve demo --port 8000[/]")
 def serve(
     target: Target,
     runs: Runs = RUNS,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8000,
+    host: Annotated[str | None, typer.Option(help="Address; else the recipe's, loopback.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port, 0 a free one; else 8000.")] = None,
     api_keys: Annotated[
         Path | None, typer.Option(help="File with one accepted key a line.")
     ] = None,
 ) -> None:
     """Serve a model behind the OpenAI API."""
     from lianlu.serve.app import serve as listen
-    from lianlu.serve.config import ServeConfig
+    from lianlu.target import find_target
 
-    config = ServeConfig(host=host, port=port, api_key_file=api_keys)
-    listen(_model(target, runs), config, lambda url: _say(f"the OpenAI API is at {url}/v1"))
+    found = find_target(target, runs)
+    config = found.serving(host, port, api_keys)
+    listen(found.model, config, lambda url: _say(f"the OpenAI API is at {url}/v1"))
 
 
 @app.command(epilog='Example: [bold]lianlu agent demo "What does os.path.join do?"[/]')
@@ -209,15 +211,15 @@ def agent(
     runs: Runs = RUNS,
 ) -> None:
     """Let the served model answer with its tools, and show each call."""
-    from lianlu.agent.config import AgentConfig
     from lianlu.agent.console import talk
     from lianlu.record import read_run
     from lianlu.serve.background import served
-    from lianlu.serve.config import ServeConfig
+    from lianlu.target import target_of
 
     found = read_run(runs, name)
-    with served(found.model(), ServeConfig(port=0)) as url:
-        talk(AgentConfig(), url, found.step("dialogues"), [question] if question else None)
+    target, dialogues = target_of(found), found.step("dialogues")
+    with served(target.model, target.serving(port=0)) as url:
+        talk(target.agent(), url, dialogues, [question] if question else None)
 
 
 @app.command(epilog="Example: [bold]lianlu evaluate ./my-model --data demo[/]")
@@ -235,11 +237,14 @@ def evaluate(
     from lianlu.record import read_run
     from lianlu.section import override
     from lianlu.show import show_scores
+    from lianlu.target import find_target
     from lianlu.terminal import listening_job
 
     found = read_run(runs, data)
     inputs = {name: found.step(name) for name in ("tokens", "dialogues") if name in found.steps}
-    job = listening_job(_console(stderr=True), out, inputs | {"model": _model(target, runs)})
+    job = listening_job(
+        _console(stderr=True), out, inputs | {"model": find_target(target, runs).model}
+    )
     facts = score(override(EvaluateConfig(), overrides or ()), job)
     if as_json:
         return _print_json(facts)
@@ -266,9 +271,13 @@ def compress(
     from lianlu.record import read_run
     from lianlu.section import override
     from lianlu.show import show_fields
+    from lianlu.target import find_target
     from lianlu.terminal import listening_job
 
-    inputs = {"model": _model(target, runs), "tokens": read_run(runs, data).step("tokens")}
+    inputs = {
+        "model": find_target(target, runs).model,
+        "tokens": read_run(runs, data).step("tokens"),
+    }
     job = listening_job(_console(stderr=True), out, inputs)
     show_fields(_console(), shrink(override(CompressConfig(), overrides or ()), job))
 
@@ -282,10 +291,11 @@ def export(
 ) -> None:
     """Write a model as an ordinary directory that other tools load, with a card of its origin."""
     from lianlu.hub.publish import export_hf
+    from lianlu.target import find_target
 
     if to != "hf":
         raise UserError(f"no format {to!r}", "formats: hf")
-    for line in export_hf(_model(target, runs), out):
+    for line in export_hf(find_target(target, runs).model, out):
         _say(line)
 
 
@@ -357,20 +367,6 @@ def doctor(as_json: AsJson = False) -> None:
         show_checks(_console(), checks)
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(1)
-
-
-def _model(target: str, runs: Path) -> Path:
-    """The model directory that a run's name or a path means."""
-    if (Path(target) / "config.json").is_file():
-        return Path(target)
-    from lianlu.record import read_run
-
-    if "/" in target or not (runs / target).exists():
-        raise UserError(
-            f"{target}: neither a model directory (no config.json) nor a run in {runs}",
-            "`lianlu run RECIPE` makes a run; `lianlu hub get ID` fetches a model",
-        )
-    return read_run(runs, target).model()
 
 
 def _console(stderr: bool = False) -> Any:

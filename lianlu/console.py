@@ -14,7 +14,7 @@ from lianlu.agent.trajectory import Event, Trajectory
 from lianlu.errors import UserError
 from lianlu.record import Run, read_run
 from lianlu.serve.background import served
-from lianlu.serve.config import ServeConfig
+from lianlu.target import Target, target_of
 from lianlu.ui.chat import Ask, Message
 from lianlu.ui.serve import Say, serve
 
@@ -27,30 +27,31 @@ def open_console(runs: Path, name: str | None, host: str, port: int, chat: bool,
     found = read_run(runs, name) if name is not None else None
     with ExitStack() as stack:
         url, ask = None, None
-        model = _model(found) if chat and found is not None else None
-        if found is not None and model is not None:
-            say(f"loading {model.name} for the chat box …")
-            url = stack.enter_context(served(model, ServeConfig(port=0)))
+        target = _target(found) if chat and found is not None else None
+        if found is not None and target is not None:
+            say(f"loading {target.model.name} for the chat box …")
+            url = stack.enter_context(served(target.model, target.serving(port=0)))
             if "dialogues" in found.steps:
-                ask = _ask_agent(url, open_toolbox(AgentConfig().tools, found.step("dialogues")))
+                config = target.agent()
+                toolbox = open_toolbox(config.tools, found.step("dialogues"))
+                ask = _ask_agent(url, config, toolbox)
         serve(runs, name, host, port, url, ask, say)
 
 
-def _model(found: Run) -> Path | None:
+def _target(found: Run) -> Target | None:
     """A console may be opened while the model is still in the making."""
     try:
-        return found.model()
+        return target_of(found)
     except UserError:
         return None
 
 
-def _ask_agent(url: str, toolbox: Toolbox) -> Ask:
+def _ask_agent(url: str, config: AgentConfig, toolbox: Toolbox) -> Ask:
     """An `Ask` that runs the agent on the last question and streams what it does.
 
     Each question is a conversation of its own, as in the agent's trial: that is what the model was
     tuned for.
     """
-    config = AgentConfig()
 
     async def ask(messages: list[Message]) -> AsyncIterator[Event]:
         events: asyncio.Queue[Event | None] = asyncio.Queue()

@@ -13,7 +13,7 @@ from typing import Any
 from lianlu.errors import UserError
 from lianlu.lineage import StepRecord, StepStore, write_json
 from lianlu.progress import Event
-from lianlu.recipe import LoadedRecipe
+from lianlu.recipe import LoadedRecipe, Recipe, load_recipe
 from lianlu.steps import Node, Watcher
 
 RUN = "run.json"
@@ -169,6 +169,10 @@ class Run:
                 f"run {self.name!r} has no finished step {node!r}", f"finished steps: {made}"
             )
         return self.steps[node][0]
+
+    def recipe(self) -> Recipe:
+        """The recipe as this run resolved it."""
+        return load_recipe(self.folder / "recipe.yaml").recipe
 
     def model(self) -> Path:
         """The model that the run ended with, or the furthest it came to."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lianlu.agent.config import AgentConfig
 from lianlu.agent.toolbox import open_toolbox
 from lianlu.console import _ask_agent, open_console
 from lianlu.errors import UserError
@@ -21,7 +22,7 @@ def test_a_question_gives_the_agents_events(workplace: Any) -> None:
 
     async def collect(url: str) -> list[dict[str, Any]]:
         toolbox = open_toolbox(["python_docs"], run.step("dialogues"))
-        ask = _ask_agent(url, toolbox)
+        ask = _ask_agent(url, AgentConfig(), toolbox)
         question = {"role": "user", "content": "What does textwrap.dedent do?"}
         return [event async for event in ask([question])]
 
