@@ -29,6 +29,10 @@ TYPICAL = {
     "compress": (15.0, 0.6e9, 4e6),
     "agent": (15.0, 0.6e9, 1e6),
 }
+# Of a line of dialogue as JSON, to a token of our tokenizer: most of it is JSON.
+BYTES_PER_TOKEN = 6.5
+# Trainings of fewer steps are not compiled (train.precision, which needs torch to be read).
+WORTH_COMPILING = 100
 GROWING = frozenset({"refine", "tokenize", "dialogues"})
 
 
@@ -91,7 +95,9 @@ class Forecast:
     def _training(self, node: Node, shape: DecoderConfig, method: str) -> dict[str, float]:
         settings = node.config
         context = min(self.recipe.model.context, shape.context)
-        compiled = settings["compile"] and not settings["exact"]
+        tokens = settings.get("tokens") or self._dialogue_tokens(node, settings)
+        long_enough = not tokens or tokens / settings["batch_tokens"] >= WORTH_COMPILING
+        compiled = settings["compile"] and not settings["exact"] and long_enough
         memory = training_memory(
             shape,
             method=method,
@@ -113,7 +119,6 @@ class Forecast:
             "disk_bytes": disk,
             "parameters": shape.parameters(),
         }
-        tokens = settings.get("tokens") or _dialogue_tokens(node, settings)
         if tokens:
             seconds = training_seconds(
                 shape,
@@ -125,6 +130,15 @@ class Forecast:
             )
             told |= {"tokens": tokens, "seconds": round(seconds, 1)}
         return told
+
+    def _dialogue_tokens(self, node: Node, settings: Mapping[str, Any]) -> float:
+        """Tokens of a tuning, by the size of the dialogues, or before they are made a typical one."""
+        path = node.inputs["dialogues"].path
+        if path is not None:
+            size = float((path / "train.jsonl").stat().st_size)
+        else:
+            size = TYPICAL["dialogues"][2] * self.raw_bytes / TYPICAL_RAW
+        return round(size / BYTES_PER_TOKEN) * float(settings["epochs"])
 
     def _serving(self, node: Node) -> dict[str, float]:
         shape = self.shape_of(node.inputs["model"])
@@ -171,9 +185,3 @@ class Forecast:
             "seconds": record.seconds,
             "disk_bytes": sum(entry["bytes"] for entry in record.outputs.values()),
         }
-
-
-def _dialogue_tokens(node: Node, settings: Mapping[str, Any]) -> float:
-    """Tokens of a tuning: known once the dialogues are made and counted."""
-    counted = node.inputs["dialogues"].facts.get("tokens", 0)
-    return float(counted) * float(settings["epochs"])

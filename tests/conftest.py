@@ -63,7 +63,7 @@ class Workplace:
 
     def lianlu(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "lianlu", *arguments],
+            [sys.executable, "-P", "-m", "lianlu", *arguments],
             cwd=self.folder,
             capture_output=True,
             text=True,

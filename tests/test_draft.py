@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from lianlu.draft import draft_recipe, recipe_schema
+from lianlu.errors import UserError
 from lianlu.recipe import load_recipe
 
 
@@ -21,6 +24,12 @@ def test_documents_and_base_are_taken_over(tmp_path: Path) -> None:
     recipe = load_recipe(path).recipe
     assert recipe.sources[0].type == "path"
     assert recipe.model.base == "hf:a/b"
+
+
+@pytest.mark.parametrize("name", ["my docs", "", "../x", "-x"])
+def test_a_name_that_no_run_can_have(name: str) -> None:
+    with pytest.raises(UserError, match="cannot be a run's name"):
+        draft_recipe(name, None, None)
 
 
 def test_the_schema_tells_every_section() -> None:

@@ -66,15 +66,15 @@ def test_a_plan_knows_what_is_kept_and_what_changes(workplace: Any) -> None:
 
 
 def test_equal_bytes_stop_the_cascade(workplace: Any) -> None:
-    """`min_chars` changes the key of the corpus; where no document is that short, nothing else."""
-    told = workplace.lianlu(
-        "run", "recipes/demo.yaml", "name=cutoff", "refine.min_chars=65", "--until", "tokens"
-    )
+    """No document is as large as 15 MB: another limit is another key, and the same bytes."""
+    larger = "refine.max_document_mb=15"
+    told = workplace.lianlu("run", "recipes/demo.yaml", "name=cutoff", larger, "--until", "tokens")
     assert told.returncode == 0, told.stdout + told.stderr
     states = {node["name"]: node["state"] for node in workplace.state("cutoff")["nodes"]}
     assert states["corpus"] == "ran"
-    if digests(workplace, "cutoff")["corpus"] == digests(workplace)["corpus"]:
-        assert states["tokens"] == "kept"
+    assert digests(workplace, "cutoff")["corpus"] == digests(workplace)["corpus"]
+    assert states["tokens"] == "kept"
+    assert states["trial"] == "kept"
 
 
 def test_kill_at_any_moment_and_run_again_gives_the_same_bytes(
@@ -169,6 +169,31 @@ def test_evaluate_and_compress_work_on_any_directory(workplace: Any) -> None:
 
 def test_the_agent_answers_one_question(workplace: Any) -> None:
     told = workplace.lianlu("agent", "demo", "What does textwrap.dedent do?")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "answer  " in told.stdout or "call  " in told.stdout or "error  " in told.stdout
+
+
+def test_a_partial_run_keeps_what_stands(workplace: Any) -> None:
+    told = workplace.lianlu("run", "recipes/demo.yaml", "--until", "tokens")
+    assert told.returncode == 0, told.stderr
+    assert {node["state"] for node in workplace.state()["nodes"]} == {"kept"}
+    assert "would delete" not in workplace.lianlu("gc").stdout
+
+
+def test_modules_in_the_working_folder_are_not_imported(workplace: Any) -> None:
+    (workplace.folder / "json.py").write_text("raise SystemExit('imported')")
+    try:
+        told = workplace.lianlu(
+            "run",
+            "recipes/demo.yaml",
+            "name=hostile",
+            "--from",
+            "dialogues",
+            "--until",
+            "dialogues",
+        )
+    finally:
+        (workplace.folder / "json.py").unlink()
     assert told.returncode == 0, told.stdout + told.stderr
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+import lianlu.forecast as forecast_module
 from lianlu.errors import UserError
 from lianlu.forecast import Forecast
 from lianlu.lineage import StepRecord, StepStore, digest_of, digest_outputs
 from lianlu.recipe import load_recipe
 from lianlu.steps import Artefact, Node
+from lianlu.train import precision
 
 PENDING = Artefact("base", "", None)
 
@@ -36,16 +38,21 @@ def test_a_training_is_predicted_by_formula(tmp_path: Path) -> None:
     assert pieces.add(pretrain(pieces)).predicted["memory_bytes"] < told["memory_bytes"]
 
 
-def test_a_tuning_knows_its_tokens_once_the_dialogues_are_made(tmp_path: Path) -> None:
+def test_a_tuning_is_as_long_as_its_dialogues(tmp_path: Path) -> None:
     made = forecast(tmp_path)
-    config = made.recipe.tune.model_dump(mode="json") if made.recipe.tune else {}
-    dialogues = Artefact("dialogues", "d", None, {"tokens": 1000})
-    inputs = {"model": PENDING, "dialogues": dialogues}
+    assert made.recipe.tune is not None
+    config = made.recipe.tune.model_dump(mode="json")
+    (tmp_path / "train.jsonl").write_bytes(b"x" * 650_000)
+    inputs = {"model": PENDING, "dialogues": Artefact("dialogues", "d", tmp_path)}
     told = made.add(Node("model", "tune", config, {"method": "lora"}, inputs)).predicted
-    assert told["tokens"] == 1000 * config["epochs"]
+    assert told["tokens"] == 100_000 * config["epochs"]
     unknown = {"model": PENDING, "dialogues": PENDING}
     told = made.add(Node("model", "tune", config, {"method": "full"}, unknown)).predicted
-    assert "tokens" not in told
+    assert told["tokens"] > 0
+
+
+def test_compiling_is_worth_as_many_steps_as_training_says() -> None:
+    assert forecast_module.WORTH_COMPILING == precision.WORTH_COMPILING
 
 
 def test_data_steps_are_typical_then_measured(tmp_path: Path) -> None:

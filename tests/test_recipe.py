@@ -124,6 +124,25 @@ def test_every_section_is_short_and_documented() -> None:
                 assert info.description, f"{name}.{key} has no docstring"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "name: !foo x",
+        "name: 2024-13-45",
+        "? [a]\n: b",
+        "x: &a [*a]",
+        "name: !!python/name:os.system",
+    ],
+)
+def test_values_that_yaml_cannot_make(tmp_path: Path, line: str) -> None:
+    assert "recipe.yaml:" in complaint(write(tmp_path, "lianlu: 1\n" + line + "\n"))
+
+
+def test_an_override_that_yaml_cannot_make_is_text(tmp_path: Path) -> None:
+    assert "name = '2024-13-45'" not in complaint(write(tmp_path, GOOD), "name=a b")
+    assert load_recipe(write(tmp_path, GOOD), ["name=2024-13-45"]).recipe.name == "2024-13-45"
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_a_recipe_or_a_clear_error(
     tmp_path_factory: pytest.TempPathFactory, text: str
