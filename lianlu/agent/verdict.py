@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from lianlu.agent.trajectory import State
+from lianlu.tools.answers import same_answer
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,7 @@ def judge(state: State, tool: str, name: str, answer: str) -> Verdict:
     calls = [call["function"] for call in first.get("tool_calls", ())]
     called = len(calls) == 1 and calls[0]["name"] == tool
     called = called and _parsed(calls[0]["arguments"]) == {"name": name}
-    return Verdict(called, called and normalise(state.answer or "") == normalise(answer))
-
-
-def normalise(text: str) -> str:
-    """Case, runs of white space and a final period make no difference."""
-    return " ".join(text.split()).removesuffix(".").rstrip().casefold()
+    return Verdict(called, called and same_answer(state.answer or "", answer))
 
 
 def _parsed(arguments: str) -> object:

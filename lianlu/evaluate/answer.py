@@ -6,13 +6,14 @@
     right: Return a unicode string representing the current working directory.
 
 Every other name is a reading question instead: the documentation stands in the user's message.
-Decoding is greedy and free. Match: equal after `normal`.
+Decoding is greedy and free. Match: `same_answer`.
 """
 
 from collections.abc import Sequence
 
 from lianlu.evaluate.task import Question, Row, Task
 from lianlu.model.template import ChatTemplate
+from lianlu.tools.answers import same_answer
 
 
 def choose(rows: Sequence[Row], count: int) -> list[Question]:
@@ -37,13 +38,4 @@ def read(template: ChatTemplate, token_ids: Sequence[int]) -> str:
     return template.parse(token_ids)["content"] or ""
 
 
-def right(answer: str, expected: str) -> bool:
-    return normal(answer) == normal(expected)
-
-
-def normal(text: str) -> str:
-    """Case, runs of white space and a final period make no difference."""
-    return " ".join(text.split()).removesuffix(".").rstrip().casefold()
-
-
-TASK = Task("answer", 1, 128, choose, grammar, read, right)
+TASK = Task("answer", 1, 128, choose, grammar, read, same_answer)

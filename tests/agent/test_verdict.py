@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lianlu.agent.trajectory import State
-from lianlu.agent.verdict import Verdict, judge, normalise
+from lianlu.agent.verdict import Verdict, judge
 
 
 def state(answer: str | None, *calls: tuple[str, str]) -> State:
@@ -35,8 +35,3 @@ RIGHT_CALL = ("docs", json.dumps({"name": "a.b"}))
 )
 def test_verdicts(reached: State, verdict: Verdict) -> None:
     assert judge(reached, "docs", "a.b", "does b.") == verdict
-
-
-def test_normalise() -> None:
-    assert normalise(" Join \n two  PATHS. ") == "join two paths"
-    assert normalise("Join..") == "join."
