@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lianlu import statistics
 from lianlu.job import Facts
+from lianlu.kernels.kv import dequantize, quantize
 from lianlu.model.attention import VarlenAttention
 from lianlu.model.decoder import Attend, Decoder
 from lianlu.model.likelihood import Wrap
@@ -41,16 +42,13 @@ def losses(before: np.ndarray, after: np.ndarray, cached: np.ndarray, sizes: np.
 
 
 def rounded_cache(bits: int) -> Wrap:
-    """Attention that reads keys and values as a cache of `bits` bits gives them back.
-
-    Per token and head, between the vector's least and greatest element, as the engine stores them.
-    """
+    """Attention that reads keys and values as the engine's cache of `bits` bits gives them back."""
 
     def wrap(attend: Attend) -> Attend:
         def rounded(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            return attend(layer, q, _round(k, bits), _round(v, bits))
+            return attend(layer, q, *(dequantize(*quantize(x), x.dtype) for x in (k, v)))
 
-        return rounded if bits < 16 else attend
+        return rounded if bits == 8 else attend
 
     return wrap
 
@@ -92,10 +90,3 @@ def summary(facts: Facts, speeds: Sequence[float]) -> str:
 def _finite(interval: statistics.Interval) -> Facts:
     """As JSON, which has no infinity: the bounds of a single document are null."""
     return {k: v if math.isfinite(v) else None for k, v in asdict(interval).items()}
-
-
-def _round(x: Tensor, bits: int) -> Tensor:
-    """Through a cache of `bits` bits and back: x [..., D], one range for each vector."""
-    low, high = x.float().aminmax(dim=-1, keepdim=True)
-    scale = ((high - low) / (2**bits - 1)).clamp_min(1e-12)
-    return (((x - low) / scale).round() * scale + low).to(x.dtype)

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lianlu.kernels.kv import dequantize, quantize
 from lianlu.model.config import DecoderConfig
 from lianlu.serve.pages import PAGE
 
@@ -15,24 +16,6 @@ def bytes_per_token(config: DecoderConfig, bits: KVBits) -> int:
     """Memory of one token's keys and values over all layers, scales included."""
     per_head = config.head_dim * bits // 8 + (8 if bits == 8 else 0)
     return 2 * config.layers * config.kv_heads * per_head
-
-
-def quantize(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`x` [..., D] → codes uint8 [..., D] and fp32 [..., 2] holding the scale and the minimum.
-
-    Asymmetric per vector: x ≈ code · scale + minimum, off by at most half a scale.
-    """
-    x = x.float()
-    low, high = x.aminmax(dim=-1, keepdim=True)
-    scale = ((high - low) / 255).clamp_min(1e-12)  # a constant vector has no range
-    codes = ((x - low) / scale).round_().clamp_(0, 255).to(torch.uint8)
-    return codes, torch.cat([scale, low], dim=-1)
-
-
-def dequantize(codes: Tensor, range_: Tensor, dtype: torch.dtype) -> Tensor:
-    """The inverse of `quantize`, as `dtype` [..., D]."""
-    scale, low = range_.split(1, dim=-1)
-    return torch.addcmul(low, codes, scale).to(dtype)
 
 
 class KVCache:
