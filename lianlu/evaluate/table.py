@@ -1,9 +1,8 @@
 """Scores of two models side by side, with what changed between them on the same items."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -66,13 +65,9 @@ def table(lines: Sequence[Line], before: str = "before", after: str = "after") -
     return shown
 
 
-def as_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """The same for programs."""
-    return [asdict(line) | {"verdict": line.verdict} for line in lines]
-
-
 def _same(one: Item, other: Item) -> bool:
-    return one.expected == other.expected and one.weight == other.weight
+    asked = (one.prompt, one.expected, one.weight)
+    return asked == (other.prompt, other.expected, other.weight)
 
 
 def _difference(
