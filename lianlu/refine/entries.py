@@ -91,8 +91,8 @@ def python_names(source: str, module: str) -> Iterator[tuple[str, str, str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's sources
             tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        return
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # MemoryError is what the parser raises for nesting beyond its stack
     if paragraph := _first_paragraph(tree):
         yield module, module, paragraph
     seen: set[str] = set()
@@ -195,7 +195,7 @@ def _is_hidden(module: str) -> bool:
     )
 
 
-_ATX = re.compile(r"^#{1,6}\s+(.+?)\s*#*$")
+_ATX = re.compile(r"#{1,6}\s(.*)")
 _UNDERLINE = re.compile(r"^([=\-~^\"'#*+.`])\1{2,}$")
 
 
@@ -226,9 +226,11 @@ def _heading_lines(lines: list[str]) -> Iterator[tuple[str, int]]:
         elif fenced:
             continue
         elif match := _ATX.match(line):
-            yield match[1], i + 1
+            yield match[1].strip().rstrip("#").rstrip(), i + 1
         elif _UNDERLINE.match(line.strip()) and i and lines[i - 1].strip():
             above = lines[i - 1].strip()
+            if _UNDERLINE.match(above):
+                continue
             alone = i == 1 or not lines[i - 2].strip() or _UNDERLINE.match(lines[i - 2].strip())
             if alone and len(line.strip()) >= len(above):
                 yield above, i + 1
@@ -243,7 +245,8 @@ def _terms(lines: list[str]) -> Iterator[tuple[str, str]]:
     for i, line in enumerate(lines):
         if match := _TERM.match(line):
             words = match[2].split()
-            for below in takewhile(lambda line: not _NEXT_ITEM.match(line), lines[i + 1 :]):
+            following = (lines[k] for k in range(i + 1, len(lines)))
+            for below in takewhile(lambda line: not _NEXT_ITEM.match(line), following):
                 words += below.split()
             yield match[1], " ".join(words)
 
@@ -254,11 +257,16 @@ def _paragraph(lines: list[str], start: int) -> str:
     while i < len(lines) and (not lines[i].strip() or _UNDERLINE.match(lines[i].strip())):
         i += 1
     words: list[str] = []
-    while i < len(lines) and lines[i].strip():
+    # A heading ends it too: else each of many headings in a row would take all that follow.
+    while i < len(lines) and lines[i].strip() and not _is_mark(lines[i]):
         words += lines[i].split()
         i += 1
     paragraph = " ".join(words)
     return paragraph if paragraph[:1].isalnum() or paragraph[:1] in "\"'“(" else ""
+
+
+def _is_mark(line: str) -> bool:
+    return bool(_ATX.match(line) or _UNDERLINE.match(line.strip()))
 
 
 # A full stop after one of these, or after a single letter, ends no sentence.
@@ -270,11 +278,12 @@ def split_sentences(paragraph: str) -> list[str]:
     sentences: list[str] = []
     start = 0
     for match in re.finditer(r"[.!?][\"')\]]*(?=\s+[\"'(\[`*]*[^\sa-z])|[。！？]", paragraph):
-        piece = paragraph[start : match.end()]
-        if _ABBREVIATION.search(piece):
+        end = match.end()
+        # The last characters will do: a paragraph of nothing but abbreviations is one long piece.
+        if _ABBREVIATION.search(paragraph, max(start, end - 8), end):
             continue
-        sentences.append(piece.strip())
-        start = match.end()
+        sentences.append(paragraph[start:end].strip())
+        start = end
     rest = paragraph[start:].strip()
     return sentences + [rest] if rest else sentences
 

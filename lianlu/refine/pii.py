@@ -84,7 +84,8 @@ _KINDS = (
     Kind(
         "key",
         re.compile(
-            r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[\s\S]{1,5000}?-----END [A-Z ]*KEY-----"
+            r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:[^-]|-(?!----)){1,5000}"
+            r"-----END [A-Z ]*KEY-----"
         ),
         "PRIVATE KEY",
     ),
@@ -93,7 +94,7 @@ _KINDS = (
     Kind("key", re.compile(r"\b(?:sk-(?:[a-z]+-)?|hf_|xox[abp]-)[0-9A-Za-z_-]{30,200}\b")),
     Kind(
         "key",
-        re.compile(r"\beyJ[\w-]{10,500}\.eyJ[\w-]{10,2000}\.[\w-]{10,1000}"),
+        re.compile(r"(?<![\w-])eyJ[\w-]{10,500}\.eyJ[\w-]{10,2000}\.[\w-]{10,1000}"),
         "eyJ",
         _json_web_token,
     ),

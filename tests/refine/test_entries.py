@@ -3,6 +3,7 @@
 import json
 import math
 import pydoc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -324,3 +325,34 @@ def test_kinds_of_documents_are_told_apart() -> None:
     page["meta"] = {"uri": "pydoc/re", "kind": "pydoc", "module": "re"}
     for document, kind in ((code, "headings"), (prose, "python"), (page, "headings")):
         assert list(find_entries(document, limits, kind)) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# a" + "#" * 1000 + " x ",
+        "# a\\n",
+        "# a\\nb\\n",
+        "Title\\n=====\\n",
+        "===\\n",
+        "**a.** b\\n",
+        "A. ",
+        "e.g. X ",
+    ],
+)
+def test_a_megabyte_of_marks_is_no_hour_of_work(finishes: Callable[[str], None], line: str) -> None:
+    finishes(
+        "from lianlu.refine.entries import headings, split_sentences\n"
+        f"text = '{line}' * (1_000_000 // len('{line}'))\n"
+        "list(headings(text, 'title')), split_sentences(text)"
+    )
+
+
+def test_a_paragraph_ends_at_the_next_heading() -> None:
+    found = list(headings("# One #\nIt is warm.\n## Two\nIt is cold.\n"))
+    assert found == [("One", "One", "It is warm."), ("Two", "Two", "It is cold.")]
+
+
+def test_source_beyond_the_parser_gives_nothing() -> None:
+    assert list(python_names("a " * 10_000, "m")) == []
+    assert list(python_names("x = " + "(" * 10_000, "m")) == []

@@ -1,6 +1,7 @@
 """Extraction and clean-up."""
 
 import unicodedata
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +64,10 @@ def test_clean_is_idempotent_and_normal(text: str) -> None:
     assert clean(once) == once
     assert unicodedata.is_normalized("NFC", once)
     once.encode("utf-8")
+
+
+def test_a_megabyte_of_spaces_is_no_hour_of_work(finishes: Callable[[str], None]) -> None:
+    finishes(
+        "from lianlu.refine.extract import clean\n"
+        "assert len(clean('a' + ' ' * 1_000_000 + 'b \\t\\n')) == 1_000_002"
+    )

@@ -73,3 +73,10 @@ def test_spans_are_apart_and_in_order(text: str) -> None:
     for start, stop, _ in find(text):
         assert end <= start < stop <= len(text)
         end = stop
+
+
+def test_a_key_ends_where_its_own_end_is() -> None:
+    body = f"Proc-Type: 4,ENCRYPTED\n{'QUJD' * 20}"
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----"
+    assert [kind for _, _, kind in find(f"{key}\n{key}")] == ["key", "key"]
+    assert find("-----BEGIN PRIVATE KEY-----\n" + "A" * 5001 + "\n-----END PRIVATE KEY-----") == []
