@@ -1,7 +1,5 @@
 """The recipe's `evaluate` and `goal` sections."""
 
-from typing import ClassVar
-
 from pydantic import Field, model_validator
 
 from lianlu.section import Section
@@ -10,8 +8,6 @@ from lianlu.section import Section
 class EvaluateConfig(Section):
     """Weights to scores."""
 
-    run_fields: ClassVar[frozenset[str]] = frozenset({"batch"})
-
     documents: int = Field(default=200, ge=1)
     """Held-out documents whose bits per byte are measured."""
     questions: int = Field(default=200, ge=1)
@@ -19,7 +15,7 @@ class EvaluateConfig(Section):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Confidence of every interval."""
     batch: int = Field(default=16, ge=1)
-    """Requests in flight at once."""
+    """Requests in flight at once; in bfloat16 it may decide between equally likely tokens."""
 
 
 class GoalConfig(Section):
