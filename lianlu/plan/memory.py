@@ -26,10 +26,14 @@ SAVED: dict[tuple[str, bool], tuple[int, int, int, int]] = {
 ROTARY = 400  # bytes a token and block: rotary tables, log-sum-exps, norms' scales
 # A frozen matrix needs its input for no gradient of its own; the rank's own products are small.
 LORA_SHARE = 0.78
-LOSS_ROWS = 2048  # rows of logits at once, as in train.loss
+LOSS_ROWS = 2048  # rows of logits at once, as train.loss takes them
 # Muon's copies of gradients and updates, when the activations are gone: bytes a matrix weight.
 ORTHOGONALISED = 12
-VALID_WINDOWS = 32  # windows that are validated together, as in train.pretrain
+VALID_WINDOWS = 32  # windows that are validated together, as train.pretrain does
+
+# Bits that `Int4Linear` holds a weight, in groups of 32: as stored, 4 and a bfloat16 scale; in the
+# order of the operator for few rows, 4, a scale and an offset; dense in bfloat16 for many rows.
+HELD_INT4 = 4.5 + 5 + 16
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,18 @@ def training_memory(
 
 
 def serving_memory(config: DecoderConfig, *, bits: int, kv_tokens: int, kv_bits: int) -> Memory:
-    """Resident memory of a server: linears at `bits`, the rest of the weights in fp32, KV pages.
+    """Resident memory of a server: linears at `bits`, the rest of the weights, KV pages.
 
-    Four bits come with a scale a group, 4.5 in all; eight bits in the cache with one a head.
+    A model in four bits is served in bfloat16, any other in its `bits`. Four bits take `HELD_INT4`:
+    they save disk and time, not memory. Eight bits in the cache come with a range a head.
     """
     inner = inner_parameters(config)
-    stored = 4.5 if bits == 4 else bits
+    held, rest = (HELD_INT4, 16) if bits == 4 else (bits, bits)
     a_token = 2 * config.layers * config.kv_heads * config.head_dim
     scales = 2 * config.layers * config.kv_heads * 4 if kv_bits == 8 else 0
     return Memory(
         runtime=RUNTIME,
-        weights=round(inner * stored / 8) + 4 * (config.parameters() - inner),
+        weights=round((inner * held + rest * (config.parameters() - inner)) / 8),
         cache=kv_tokens * (a_token * kv_bits // 8 + scales),
     )
 

@@ -3,7 +3,11 @@ from dataclasses import replace
 import pytest
 
 from lianlu.model.config import DecoderConfig
+from lianlu.plan.fit import PACK_CONTEXTS
 from lianlu.plan.memory import (
+    HELD_INT4,
+    LOSS_ROWS,
+    VALID_WINDOWS,
     Memory,
     inner_parameters,
     lora_parameters,
@@ -93,6 +97,30 @@ def test_short_steps_cost_at_least_their_validation() -> None:
 def test_auto_is_one_of_the_two() -> None:
     totals = {training(dtype=dtype).total for dtype in ("bfloat16", "float32")}
     assert training(dtype="auto").total in totals
+
+
+def test_four_bits_are_held_three_times() -> None:
+    torch = pytest.importorskip("torch")
+    from lianlu.kernels.int4 import FUSED_ROWS, Int4Linear
+
+    layer = Int4Linear(256, 128, 32)
+    with torch.inference_mode():
+        for rows in (FUSED_ROWS, FUSED_ROWS + 1):
+            layer(torch.zeros(rows, 256, dtype=torch.bfloat16))
+    assert layer._fused is not None
+    copies = [layer.weight_packed, layer.weight_scale, *layer._fused, layer._dense]
+    assert sum(copy.nbytes for copy in copies) == 256 * 128 * HELD_INT4 / 8
+    served = serving_memory(WIDE, bits=4, kv_tokens=256, kv_bits=16)
+    outside = WIDE.parameters() - inner_parameters(WIDE)
+    assert served.weights == inner_parameters(WIDE) * HELD_INT4 / 8 + 2 * outside
+
+
+def test_what_training_does_at_once_is_what_is_planned() -> None:
+    from lianlu.train import dialogues, loss, pretrain
+
+    assert LOSS_ROWS == loss.CHUNK
+    assert VALID_WINDOWS == pretrain.VALID_WINDOWS
+    assert PACK_CONTEXTS == dialogues.PACK_CONTEXTS
 
 
 def test_serving() -> None:
