@@ -52,7 +52,7 @@ def near_duplicates(
     """Documents whose 5-word shingles have a Jaccard similarity of at least `threshold`.
 
     At least 99 % of the pairs at the threshold become candidates (more above it), and every merge
-    is verified. The result does not depend on `threads`.
+    is verified. A text without words is like no other. The result does not depend on `threads`.
     """
     data, offsets = string_buffers(texts)
     n = len(texts)
@@ -134,7 +134,7 @@ def _roots(head):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def jaccard(a, b):  # type: ignore[no-untyped-def]
-    """Jaccard similarity of two sorted arrays of distinct values."""
+    """Jaccard similarity of two sorted arrays of distinct values; 0 where both are empty."""
     i = j = both = 0
     while i < len(a) and j < len(b):
         if a[i] == b[j]:
@@ -145,7 +145,7 @@ def jaccard(a, b):  # type: ignore[no-untyped-def]
             i += 1
         else:
             j += 1
-    return both / (len(a) + len(b) - both)
+    return both / max(1, len(a) + len(b) - both)
 
 
 @njit(cache=True, nogil=True)

@@ -70,8 +70,11 @@ def words(data: Bytes, start: int, stop: int):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def shingles(data: Bytes, start: int, stop: int, width: int):  # type: ignore[no-untyped-def]
-    """Sorted distinct hashes of `width` consecutive words; of all words where there are fewer."""
+    """Sorted distinct hashes of `width` consecutive words; of all words where there are fewer, and
+    none where there are no words."""
     hashes, _, _ = words(data, start, stop)
+    if len(hashes) == 0:
+        return np.empty(0, np.uint64)
     count = max(1, len(hashes) - width + 1)
     grams = np.empty(count, np.uint64)
     for i in range(count):

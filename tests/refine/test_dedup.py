@@ -69,8 +69,16 @@ def test_a_cluster_has_the_first_document_as_head_and_the_similarity_that_bound(
 
 def test_short_and_empty_texts() -> None:
     head = near_duplicates(pa.array(["one two", "One, two!", "three", "", ""]), 0.8).head
-    assert head.tolist() == [0, 0, 2, 3, 3]
+    assert head.tolist() == [0, 0, 2, 3, 4]
     assert near_duplicates(pa.array([], pa.string()), 0.8).head.tolist() == []
+
+
+def test_texts_without_words_are_no_duplicates_of_each_other() -> None:
+    clusters = near_duplicates(
+        pa.array(["+---+\n|   |", "... !!!", "\u2014\u2026", "* * *", "word"]), 0.5
+    )
+    assert clusters.head.tolist() == [0, 1, 2, 3, 4]
+    assert not clusters.similarity.any()
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.8, 0.9, 1.0])

@@ -39,7 +39,8 @@ def test_hashes_ignore_case_and_punctuation(text: str) -> None:
 def test_shingles_are_the_distinct_runs_of_words(text: str, width: int) -> None:
     data, offsets = string_buffers([text])
     tokens = _WORD.findall(text.lower())
-    runs = {tuple(tokens[i : i + width]) for i in range(max(1, len(tokens) - width + 1))}
+    count = max(1, len(tokens) - width + 1) if tokens else 0
+    runs = {tuple(tokens[i : i + width]) for i in range(count)}
     grams = shingles(data, offsets[0], offsets[1], width)
     assert len(grams) == len(runs)
     assert np.all(np.diff(grams.astype(object)) > 0)
