@@ -1,7 +1,9 @@
 """The corpus on disk: Parquet shards sorted by id, and the card that tells how it came about."""
 
+import errno
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lianlu.errors import UserError
+from lianlu.errors import StepFailed, UserError
 
 CARD = "card.json"
 SHARD_BYTES = 128_000_000
@@ -27,6 +29,20 @@ SCHEMA = pa.schema(
 )
 
 
+@contextmanager
+def on_disk(what: str) -> Iterator[None]:
+    """Writing `what`: a full disk raises StepFailed, in words. What is half written stays where it
+    is, and is written again by the next run."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StepFailed(
+            f"the disk is full: {what} could not be written; free some space and run again"
+        ) from error
+
+
 def shards(corpus: Path) -> list[Path]:
     """The shards of a corpus in order; raises UserError where there are none."""
     found = sorted(corpus.glob("part-*.parquet"))
@@ -40,6 +56,11 @@ def read_batches(corpus: Path, columns: Sequence[str], rows: int = 512) -> Itera
     for shard in shards(corpus):
         with pq.ParquetFile(shard) as file:
             yield from file.iter_batches(batch_size=rows, columns=list(columns))
+
+
+def count_documents(corpus: Path) -> int:
+    """How many documents the shards hold."""
+    return sum(pq.read_metadata(shard).num_rows for shard in shards(corpus))
 
 
 def write_corpus(documents: pa.Table, out: Path) -> None:
