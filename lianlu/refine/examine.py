@@ -47,23 +47,30 @@ DOCUMENT = pa.struct(
     ]
 )
 
+# What a worker returns for a piece: how many documents the reader gave, and what became of them.
+EXAMINED = pa.struct([("read", pa.int64()), ("documents", pa.list_(DOCUMENT))])
+
 
 def examine(
     pieces: list[Piece], config: RefineConfig, workers: int
-) -> Iterator[tuple[pa.Table, int]]:
+) -> Iterator[tuple[pa.Table, int, int]]:
     """Batches of documents (a table with DOCUMENT's columns) in the order of the pieces, each with
-    the number of pieces that are now done."""
+    the number of documents that were read for it and of pieces that are now done.
+
+    The former is counted at the readers: what gets lost behind them does not count as never read.
+    """
     numbered = [json.dumps({"number": i, **asdict(piece)}) for i, piece in enumerate(pieces)]
     examiner = daft.cls(
         Examiner, use_process=workers > 1, max_concurrency=workers if workers > 1 else None
     )(config.model_dump_json())
     frame = daft.from_pydict({"piece": numbered}).into_batches(_PIECES_PER_CALL)
-    frame = frame.select(examiner.documents(frame["piece"]).alias("documents"))
+    frame = frame.select(examiner.documents(frame["piece"]).alias("examined"))
     done = 0
     for batch in frame.to_arrow_iter():
-        lists = batch.column("documents")
-        done += len(lists)
-        yield pa.Table.from_struct_array(lists.flatten().cast(DOCUMENT)), done
+        examined = batch.column("examined").cast(EXAMINED)
+        done += len(examined)
+        documents = pa.Table.from_struct_array(examined.field("documents").flatten())
+        yield documents, sum(examined.field("read").to_pylist()), done
 
 
 class Examiner:
@@ -73,20 +80,23 @@ class Examiner:
         self.config = RefineConfig.model_validate_json(config)
 
     @daft.method.batch(
-        return_dtype=daft.DataType.from_arrow_type(pa.list_(DOCUMENT)), batch_size=_PIECES_PER_CALL
+        return_dtype=daft.DataType.from_arrow_type(EXAMINED), batch_size=_PIECES_PER_CALL
     )
     def documents(self, pieces: daft.Series) -> pa.Array:
-        """The documents of each piece, as lists of DOCUMENT."""
+        """What is in each piece, as EXAMINED."""
         limit = int(self.config.max_document_mb * 1e6)
-        lists = []
+        examined = []
         for line in pieces.to_pylist():
             fields = json.loads(line)
             number = fields.pop("number")
             piece = Piece(**{**fields, "modules": tuple(fields["modules"])})
-            rows = [_row(raw, piece, number, self.config.pii) for raw in read(piece, limit)]
+            rows, found = [], 0
+            for raw in read(piece, limit):
+                found += 1
+                rows.append(_row(raw, piece, number, self.config.pii))
             _measure(rows)
-            lists.append(rows)
-        return pa.array(lists, pa.list_(DOCUMENT))
+            examined.append({"read": found, "documents": rows})
+        return pa.array(examined, EXAMINED)
 
 
 def document_id(source: str, uri: str, position: int) -> str:

@@ -1,6 +1,5 @@
 """refine: read → extract → language → rules → personal data → exact → near → corpus."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lianlu.cores import available_cores
 from lianlu.errors import StepFailed
 from lianlu.job import Facts, Job
 from lianlu.refine.card import make_card
 from lianlu.refine.config import RefineConfig, Source
-from lianlu.refine.corpus import write_card, write_corpus
+from lianlu.refine.corpus import on_disk, write_card, write_corpus
 from lianlu.refine.dedup import exact_duplicates, near_duplicates
 from lianlu.refine.examine import DOCUMENT, examine
 from lianlu.refine.fates import Fates, policies, scores
@@ -23,15 +23,16 @@ from lianlu.refine.sources import Piece, list_pieces
 _EXAMINED = "examined.parquet"
 
 
+@on_disk("the corpus")
 def refine(config: RefineConfig, sources: Sequence[Source], job: Job, base: Path = Path()) -> Facts:
     """Raw documents to a corpus with its ledger and card in `job.out`; returns the card's numbers.
 
     Relative paths of the sources start at `base`. The bytes written are a function of the settings
     and the documents: not of workers, the order of work, or what an interrupted attempt left.
-    Raises UserError for a source that is missing or empty, StepFailed when counts do not balance or
-    no document is left.
+    Raises UserError for a source that is missing or empty, StepFailed when counts do not balance,
+    no document is left or the disk is full.
     """
-    workers = config.workers or os.cpu_count() or 1
+    workers = config.workers or available_cores()
     pieces = list_pieces(sources, base)
     for stale in job.out.glob("*.parquet"):
         stale.unlink()
@@ -69,15 +70,15 @@ def refine(config: RefineConfig, sources: Sequence[Source], job: Job, base: Path
 
 
 def _examine(pieces: list[Piece], config: RefineConfig, workers: int, job: Job) -> int:
-    """Write every document with its measures; returns how many there are."""
+    """Write every document with its measures; returns how many the readers found."""
     job.progress.begin("documents", len(pieces), "pieces")
     seen: set[int] = set()
     before = documents = 0
     with pq.ParquetWriter(job.out / _EXAMINED, pa.schema(list(DOCUMENT))) as writer:
-        for table, done in examine(pieces, config, workers):
+        for table, found, done in examine(pieces, config, workers):
             writer.write_table(table)
             seen.update(table["piece"].to_pylist())
-            documents += len(table)
+            documents += found
             job.progress.advance("documents", done - before)
             before = done
     job.progress.finish("documents")

@@ -14,9 +14,10 @@ from lianlu.refine.sources import list_pieces
 def _rows(folder: Path, config: RefineConfig | None = None) -> dict[str, dict[str, Any]]:
     pieces = list_pieces([PathSource(path=folder, name="s")], Path())
     batches = list(examine(pieces, config or RefineConfig(max_document_mb=1), workers=1))
-    assert batches[-1][1] == len(pieces)
-    assert all(table.schema.names == [field.name for field in DOCUMENT] for table, _ in batches)
-    rows = [row for table, _ in batches for row in table.to_pylist()]
+    assert batches[-1][2] == len(pieces)
+    assert all(table.schema.names == [field.name for field in DOCUMENT] for table, *_ in batches)
+    assert [len(table) for table, *_ in batches] == [found for _, found, _ in batches]
+    rows = [row for table, *_ in batches for row in table.to_pylist()]
     assert len({row["id"] for row in rows}) == len(rows)
     return {f"{row['uri']}:{json.loads(row['meta']).get('position', 0)}": row for row in rows}
 

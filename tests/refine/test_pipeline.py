@@ -1,5 +1,6 @@
 """refine, whole: the fate of every document, the same bytes for any workers and after kill -9."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ import pytest
 from lianlu.errors import StepFailed, UserError
 from lianlu.job import Job
 from lianlu.progress import JOURNALS, Progress
+from lianlu.refine import examine as examiners
+from lianlu.refine import pipeline
 from lianlu.refine.config import PathSource, RefineConfig
 from lianlu.refine.pipeline import refine
 
@@ -137,6 +140,59 @@ def test_nothing_left_and_nothing_there(documents: Path, tmp_path: Path) -> None
         _refine(documents, tmp_path / "none", min_chars=100_000)
     with pytest.raises(UserError, match="does not exist"):
         refine(RefineConfig(), [PathSource(path=Path("gone"))], Job(tmp_path), base=tmp_path)
+
+
+def test_a_document_lost_behind_its_reader_fails_the_step(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = examiners._measure
+
+    def losing(rows: list[dict[str, Any]]) -> None:
+        whole(rows)
+        del rows[1:]  # only pieces of several documents lose any
+
+    monkeypatch.setattr(examiners, "_measure", losing)
+    with pytest.raises(StepFailed, match=r"does not balance: {'input': 18, "):
+        _refine(documents, tmp_path / "lost")
+
+
+@pytest.mark.parametrize("writer", ["write_table", "ParquetWriter"])
+def test_a_full_disk_is_told_and_the_next_run_goes_on(
+    documents: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    undisturbed: dict[str, str],
+    writer: str,
+) -> None:
+    out = tmp_path / "full"
+
+    def full(*args: Any, **settings: Any) -> None:
+        (out / "part-00000.parquet").write_bytes(b"half a shard")
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"pyarrow.parquet.{writer}", full)
+        with pytest.raises(StepFailed, match="disk is full"):
+            _refine(documents, out)
+    assert not (out / "card.json").exists()
+    config = RefineConfig(max_document_mb=1, workers=1)
+    refine(config, [PathSource(path=documents)], Job(out))
+    assert _bytes(out) == undisturbed
+
+
+def test_workers_are_the_cores_that_may_be_used(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def examine(pieces: Any, config: RefineConfig, workers: int) -> Any:
+        asked.append(workers)
+        return examiners.examine(pieces, config, 1)
+
+    monkeypatch.setattr(pipeline, "available_cores", lambda: 3)
+    monkeypatch.setattr(pipeline, "examine", examine)
+    refine(RefineConfig(), [PathSource(path=documents)], Job(tmp_path))
+    assert asked == [3]
 
 
 def test_progress_is_told(documents: Path, tmp_path: Path) -> None:
