@@ -132,7 +132,7 @@ class Forecast:
         return told
 
     def _dialogue_tokens(self, node: Node, settings: Mapping[str, Any]) -> float:
-        """Tokens of a tuning, by the size of its dialogues, or a typical one before they are made."""
+        """Tokens of a tuning: by the size of its dialogues, a typical one before they are made."""
         path = node.inputs["dialogues"].path
         if path is not None:
             size = float((path / "train.jsonl").stat().st_size)

@@ -183,15 +183,8 @@ def test_a_partial_run_keeps_what_stands(workplace: Any) -> None:
 def test_modules_in_the_working_folder_are_not_imported(workplace: Any) -> None:
     (workplace.folder / "json.py").write_text("raise SystemExit('imported')")
     try:
-        told = workplace.lianlu(
-            "run",
-            "recipes/demo.yaml",
-            "name=hostile",
-            "--from",
-            "dialogues",
-            "--until",
-            "dialogues",
-        )
+        only = ("--from", "dialogues", "--until", "dialogues")
+        told = workplace.lianlu("run", "recipes/demo.yaml", "name=hostile", *only)
     finally:
         (workplace.folder / "json.py").unlink()
     assert told.returncode == 0, told.stdout + told.stderr
