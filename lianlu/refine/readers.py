@@ -59,6 +59,9 @@ def read(piece: Piece, limit: int) -> Iterator[Raw]:
             error = error or too_large
             yield replace(page, text="", error=error) if error else page
         return
+    if piece.error:
+        yield Raw(piece.uri, 0, piece.kind, error=piece.error)
+        return
     blank = Raw(piece.uri, 0, piece.kind, module=piece.modules[0] if piece.modules else "")
     reader = {"jsonl": _lines, "parquet": _rows}.get(piece.kind, _whole)
     position = 0

@@ -3,12 +3,14 @@
 A piece is what one worker reads at a time: a file, or a handful of modules for pydoc.
 """
 
+import fnmatch
 import hashlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import xxhash
 
@@ -35,12 +37,14 @@ class Piece:
     source: str
     uri: str
     kind: str
-    """pydoc, python, code, html, markdown, rst, text, jsonl or parquet."""
+    """pydoc, python, code, html, markdown, rst, text, jsonl or parquet; unreadable for a folder."""
     path: str = ""
     modules: tuple[str, ...] = ()
     """For kind `pydoc` the modules to render; for `python` the name of the module, if known."""
     genre: str = "prose"
     """prose, reference or code: which rules may judge it."""
+    error: str = ""
+    """Why a folder cannot be listed: what it holds is one quarantined document."""
 
 
 def list_pieces(sources: Sequence[Source], base: Path) -> list[Piece]:
@@ -101,9 +105,12 @@ def _path_pieces(source: PathSource, base: Path) -> list[Piece]:
             f"the source {str(source.path)!r} does not exist",
             f"paths start at the recipe's folder; looked for {root}",
         )
+    unreadable: list[Piece] = []
+    name = source_name(source, base)
     if root.is_file():
         files = [root]
     else:
+        unreadable = list(_unreadable(name, root, source.include))
         try:
             matches = {path for pattern in source.include for path in root.glob(pattern)}
         except (ValueError, NotImplementedError) as error:
@@ -111,15 +118,48 @@ def _path_pieces(source: PathSource, base: Path) -> list[Piece]:
                 f"`include` of the source {str(source.path)!r}: {error}",
                 "write patterns below the folder, such as '**/*.html'",
             ) from None
-        files = sorted(path for path in matches if path.is_file() and _visible(path, root))
-    if not files:
+        files = sorted(path for path in matches if _is_file(path) and _visible(path, root))
+    if not files and not unreadable:
         raise UserError(
             f"the source {str(source.path)!r} holds no document",
             f"`include` is {source.include}; hidden files are not read",
         )
     top = root.parent if root.is_file() else root
-    name = source_name(source, base)
-    return [_file_piece(name, path.relative_to(top).as_posix(), path) for path in files]
+    pieces = [_file_piece(name, path.relative_to(top).as_posix(), path) for path in files]
+    return sorted(pieces + unreadable, key=lambda piece: PurePath(piece.uri))
+
+
+def _unreadable(source: str, root: Path, include: Sequence[str]) -> Iterator[Piece]:
+    """The folders below `root` that cannot be listed and where `include` looks: globbing passes
+    over them in silence. Raises UserError when that is `root` itself."""
+    errors: list[OSError] = []
+    for _, folders, _ in os.walk(root, onerror=errors.append):
+        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+    for error in errors:
+        folder = Path(error.filename).relative_to(root)
+        reason = f"{type(error).__name__}: {error.strerror}"
+        if not folder.parts:
+            raise UserError(f"the source {str(root)!r} cannot be read: {reason}", "see its rights")
+        if any(_looks_into(pattern, folder) for pattern in include):
+            yield Piece(source, f"{folder.as_posix()}/", "unreadable", error=reason)
+
+
+def _looks_into(pattern: str, folder: PurePath) -> bool:
+    """Whether a glob pattern may match something in a folder (both relative to the same place)."""
+    wanted = PurePath(pattern).parts
+    for i, part in enumerate(folder.parts):
+        if wanted[i : i + 1] == ("**",):
+            return True
+        if i + 1 >= len(wanted) or not fnmatch.fnmatchcase(part, wanted[i]):
+            return False
+    return True
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its folder may be listed but not entered: the reader will say so
+        return True
 
 
 def _visible(path: Path, root: Path) -> bool:

@@ -137,3 +137,9 @@ def test_readers_never_raise(
     raws = read_file(write(tmp_path_factory.mktemp("fuzz"), name, data))
     assert raws
     assert all(bool(raw.text) != bool(raw.error) for raw in raws)
+
+
+def test_a_folder_that_cannot_be_listed_is_one_document_with_its_error() -> None:
+    piece = Piece("s", "deep/", "unreadable", error="PermissionError: Permission denied")
+    (raw,) = read(piece, LIMIT)
+    assert (raw.uri, raw.error, raw.text) == ("deep/", piece.error, "")

@@ -1,7 +1,10 @@
 """Sources: what is listed, in which order, under which digest."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +56,68 @@ def test_a_bad_source_is_the_users_mistake(folder: Path, source: PathSource, say
     with pytest.raises(UserError, match=says) as caught:
         list_pieces([source], folder.parent)
     assert caught.value.hint
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Takes a folder's rights away, also for root."""
+    scandir = os.scandir
+
+    def lock(folder: Path) -> None:
+        def refuse(path: Any = ".") -> Any:
+            if Path(path) == folder:
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+
+    return lock
+
+
+def test_a_folder_that_cannot_be_listed_is_a_piece_with_its_error(
+    folder: Path, locked: Callable[[Path], None]
+) -> None:
+    open_digest = digest(PathSource(path=folder), Path())
+    locked(folder / "deep")
+    pieces = list_pieces([PathSource(path=folder)], Path())
+    assert [p.uri for p in pieces] == ["b.txt", "deep/", "tool.py"]
+    assert pieces[1].error == "PermissionError: Permission denied"
+    assert digest(PathSource(path=folder), Path()) != open_digest
+
+
+@pytest.mark.parametrize(
+    ("include", "looks"),
+    [("**/*.html", True), ("deep/*", True), ("d*/**/x", True), ("*.txt", False), ("o/*", False)],
+)
+def test_only_folders_that_are_asked_for_are_missed(
+    folder: Path, locked: Callable[[Path], None], include: str, looks: bool
+) -> None:
+    locked(folder / "deep")
+    pieces = list_pieces([PathSource(path=folder, include=["*.txt", include])], Path())
+    assert any(p.uri == "deep/" for p in pieces) == looks
+
+
+def test_a_source_that_cannot_be_listed_is_the_users_mistake(
+    folder: Path, locked: Callable[[Path], None]
+) -> None:
+    locked(folder)
+    with pytest.raises(UserError, match="cannot be read: PermissionError"):
+        list_pieces([PathSource(path=folder)], Path())
+
+
+def test_a_file_that_may_not_be_looked_at_is_a_piece(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_file = Path.is_file
+
+    def refuse(path: Path) -> bool:
+        if path.name == "a.html":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    pieces = list_pieces([PathSource(path=folder)], Path())
+    assert "deep/a.html" in [p.uri for p in pieces]
 
 
 def test_two_sources_of_one_name_and_no_source(folder: Path) -> None:
