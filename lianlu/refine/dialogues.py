@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow.parquet as pq
-
 from lianlu.errors import UserError
 from lianlu.job import Facts, Job
 from lianlu.lineage import write_json
 from lianlu.refine.config import DialoguesConfig
+from lianlu.refine.corpus import count_documents, read_batches
 from lianlu.refine.entries import Entry, Limits, find_entries, unique_entries
 from lianlu.tools.python_docs import ENTRIES, python_docs_tool
 from lianlu.tools.tool import Tool
@@ -178,16 +177,12 @@ def _entries(config: DialoguesConfig, job: Job) -> list[Entry]:
 
 
 def _documents(job: Job) -> Iterator[dict[str, Any]]:
-    parts = sorted(job.inputs["corpus"].glob("part-*.parquet"))
-    if not parts:
-        raise UserError(f"{job.inputs['corpus']}: no corpus", "part-*.parquet is missing")
-    files = [pq.ParquetFile(part) for part in parts]
-    job.progress.begin("reading", sum(file.metadata.num_rows for file in files), "documents")
-    for file in files:
-        for batch in file.iter_batches(batch_size=512, columns=["id", "text", "meta"]):
-            for row in batch.to_pylist():
-                yield {**row, "meta": json.loads(row["meta"] or "{}")}
-            job.progress.advance("reading", batch.num_rows)
+    corpus = job.inputs["corpus"]
+    job.progress.begin("reading", count_documents(corpus), "documents")
+    for batch in read_batches(corpus, ["id", "text", "meta"]):
+        for row in batch.to_pylist():
+            yield {**row, "meta": json.loads(row["meta"] or "{}")}
+        job.progress.advance("reading", batch.num_rows)
     job.progress.finish("reading")
 
 
