@@ -88,7 +88,3 @@ def test_a_broken_row_is_named(workplace: Path, tmp_path: Path) -> None:
     inputs = {"model": workplace / "model", "dialogues": tmp_path / "dialogues"}
     with pytest.raises(UserError, match=r"test\.jsonl:2: not a dialogue"):
         evaluate(CONFIG, Job(tmp_path, inputs))
-
-
-def test_batch_is_no_part_of_the_identity() -> None:
-    assert "batch" not in EvaluateConfig().identity()
