@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -14,7 +15,10 @@ from lianlu.errors import StepFailed, UserError
 from lianlu.job import Facts, Job
 from lianlu.model.tokenizer import Tokenizer
 from lianlu.refine.config import TokensConfig
-from lianlu.refine.corpus import read_batches
+from lianlu.refine.corpus import count_documents, on_disk, read_batches
+
+# More documents that do not come back from their ids than this share: the tokenizer is not fit.
+_MOST_LEFT_OUT = 0.05
 
 _HELD_OUT = pa.schema([("id", pa.string()), ("text", pa.large_string())])
 
@@ -36,6 +40,7 @@ class _Split:
         return len(self.ends) - 1
 
 
+@on_disk("the token files")
 def tokenize(config: TokensConfig, job: Job) -> Facts:
     """Tokens of the artefact `corpus` by the artefact `tokenizer`; returns `tokens.json`.
 
@@ -44,8 +49,11 @@ def tokenize(config: TokensConfig, job: Job) -> Facts:
     text) and `tokens.json`. A document is held out by a hash of its id alone, so that a document
     never changes sides when the corpus grows.
 
-    Raises StepFailed where decoding a document's ids does not give back its text, UserError for a
-    tokenizer without an end token or a corpus of a single document.
+    A document whose ids decode to its NFC form is counted as `normalized`; one whose ids decode to
+    something else is left out, and `left_out` names it.
+
+    Raises StepFailed where more than 5 % of the documents, or one side of the split, would be left
+    out, UserError for a tokenizer without an end token or a corpus of a single document.
     """
     corpus, out = job.inputs["corpus"], job.out
     tokenizer = Tokenizer.load(job.inputs["tokenizer"])
@@ -55,8 +63,10 @@ def tokenize(config: TokensConfig, job: Job) -> Facts:
         )
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
     held_out = _held_out(corpus, config.holdout)
-    job.progress.begin("tokens", unit="documents")
-    valid_bytes = all_bytes = 0
+    documents = count_documents(corpus)
+    job.progress.begin("tokens", documents, "documents")
+    valid_bytes = all_bytes = normalized = 0
+    left_out: list[str] = []
     with (
         (out / "train.bin").open("wb") as train_file,
         (out / "valid.bin").open("wb") as valid_file,
@@ -66,16 +76,27 @@ def tokenize(config: TokensConfig, job: Job) -> Facts:
         for batch in read_batches(corpus, ["id", "text"]):
             names, texts = batch["id"].to_pylist(), batch["text"].to_pylist()
             for name, text, ids in zip(names, texts, tokenizer.encode_batch(texts), strict=True):
-                if tokenizer.decode(ids) != text:
-                    raise StepFailed(f"decode(encode(x)) is not x for the document {name}")
+                if (decoded := tokenizer.decode(ids)) != text:
+                    if decoded != unicodedata.normalize("NFC", text):
+                        left_out.append(name)
+                        continue
+                    normalized += 1
                 size = len(text.encode())
                 all_bytes += size
                 valid_bytes += size if name in held_out else 0
                 (valid if name in held_out else train).add([*ids, tokenizer.eos_id])
-            kept = [name in held_out for name in names]
+            if len(left_out) > _MOST_LEFT_OUT * documents:
+                raise StepFailed(
+                    f"decode(encode(x)) is not x for {len(left_out)} documents and more, beginning "
+                    f"with {left_out[0]}: this tokenizer loses text; choose another one or train it"
+                )
+            chosen = held_out.difference(left_out)
+            kept = [name in chosen for name in names]
             texts_file.write_table(pa.table(batch).filter(pa.array(kept)).cast(_HELD_OUT))
             job.progress.advance("tokens", len(names))
     for name, split in (("train", train), ("valid", valid)):
+        if not split.documents:
+            raise StepFailed(f"every document of the {name} side was left out: {left_out}")
         np.save(out / f"{name}.offsets.npy", np.array(split.ends, np.int64))
     job.progress.finish("tokens")
 
@@ -90,6 +111,8 @@ def tokenize(config: TokensConfig, job: Job) -> Facts:
         "valid_documents": valid.documents,
         "valid_tokens": valid.ends[-1],
         "valid_bytes": valid_bytes,
+        "normalized": normalized,
+        "left_out": {"documents": len(left_out), "ids": left_out},
         "bytes_per_token": round(all_bytes / tokens, 4),
     }
     (out / "tokens.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -69,6 +69,63 @@ def test_a_tiny_share_still_holds_one_document_out(job: Job) -> None:
     assert tokenize(TokensConfig(holdout=1e-9), job)["valid_documents"] == 1
 
 
+def _corpus(tmp_path: Path, tiny_corpus: Path, changed: dict[int, str]) -> Path:
+    """The tiny corpus with some other texts, by row."""
+    table = pq.read_table(tiny_corpus / "part-00000.parquet")
+    texts = [changed.get(i, text) for i, text in enumerate(table["text"].to_pylist())]
+    other = tmp_path / "other"
+    other.mkdir()
+    column = table.schema.get_field_index("text")
+    pq.write_table(table.set_column(column, "text", [texts]), other / "part-00000.parquet")
+    return other
+
+
+@pytest.fixture
+def normalizing(job: Job) -> None:
+    """The tokenizer composes characters, and takes spaces at the ends away."""
+    path = job.inputs["tokenizer"] / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    strip = {"type": "Strip", "strip_left": True, "strip_right": True}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFC"}, strip]}
+    path.write_text(json.dumps(tokenizer))
+
+
+@pytest.mark.usefixtures("normalizing")
+def test_a_document_that_changes_is_left_out_and_a_normalized_one_is_not(
+    job: Job, tmp_path: Path, tiny_corpus: Path
+) -> None:
+    corpus = _corpus(tmp_path, tiny_corpus, {3: "cafe\u0301 here", 8: "  indented", 9: "the end "})
+    facts = tokenize(TokensConfig(holdout=0.2), Job(job.out, {**job.inputs, "corpus": corpus}))
+    assert facts["normalized"] == 1
+    assert facts["left_out"] == {"documents": 2, "ids": [f"{8:016x}", f"{9:016x}"]}
+    assert facts["documents"] + facts["valid_documents"] == 38
+    train, valid = _documents(job, "train"), _documents(job, "valid")
+    assert "caf\u00e9 here" in train + valid
+    assert not {"indented", "the end"} & {text.strip() for text in train + valid}
+    held_out = pq.read_table(job.out / "valid.parquet")["id"].to_pylist()
+    assert len(held_out) == facts["valid_documents"]
+
+
+@pytest.mark.usefixtures("normalizing")
+def test_more_than_a_small_share_left_out_fails(
+    job: Job, tmp_path: Path, tiny_corpus: Path
+) -> None:
+    corpus = _corpus(tmp_path, tiny_corpus, dict.fromkeys(range(3), " indented"))
+    with pytest.raises(StepFailed, match=r"for 3 documents and more, beginning with 0000000000000"):
+        tokenize(TokensConfig(), Job(job.out, {**job.inputs, "corpus": corpus}))
+
+
+@pytest.mark.usefixtures("normalizing")
+def test_a_side_of_the_split_that_is_left_out_fails(
+    job: Job, tmp_path: Path, tiny_corpus: Path
+) -> None:
+    tokenize(TokensConfig(holdout=1e-9), job)
+    (chosen,) = pq.read_table(job.out / "valid.parquet")["id"].to_pylist()
+    corpus = _corpus(tmp_path, tiny_corpus, {int(chosen, 16): " indented"})
+    with pytest.raises(StepFailed, match="valid side was left out"):
+        tokenize(TokensConfig(holdout=1e-9), Job(job.out, {**job.inputs, "corpus": corpus}))
+
+
 def test_a_tokenizer_that_loses_text_fails(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tokenizer, "decode", lambda self, ids: "something else")
     with pytest.raises(StepFailed, match=r"decode\(encode\(x\)\) is not x"):
