@@ -177,7 +177,7 @@ def plan(loaded: LoadedRecipe) -> tuple[list[Planned], list[Decision]]:
         before = earlier.get(node.name)
         made = [a.node for a in node.inputs.values() if a.pending]
         if made:
-            why = f"{', '.join(made)} will be made first; kept if the bytes come out the same"
+            why = f"after {', '.join(made)}"
         else:
             why = _changed(node, before)
         planned.append(Planned(node, None, why))
@@ -249,7 +249,7 @@ def _pretrain(loaded: LoadedRecipe, tokens: Artefact, tokenizer: Artefact) -> No
 
 def _adopt(loaded: LoadedRecipe) -> Node:
     from lianlu.hub.models import resolve
-    from lianlu.model.adopt import base_digest
+    from lianlu.model.files import base_digest
 
     path = resolve(loaded.recipe.model.base or "", loaded.base)
     return Node(
@@ -308,6 +308,8 @@ def _accepted(small: Artefact, decide: Decide) -> bool:
 
 
 def _closing(goal: GoalConfig | None, good: bool, final: Artefact) -> str:
+    if final.pending:
+        return "as far as a plan can tell: its scores decide"
     what = {"small": "compressed within the allowed loss", "model": "tuned", "base": "as it came"}
     reached = "" if goal is None else "; the goal is met" if good else "; the goal is not met"
     return what[final.node] + reached

@@ -1,5 +1,6 @@
 """What each node will cost, from the plan room's formulas and from what earlier runs measured."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -88,9 +89,7 @@ class Forecast:
     def shape_of(self, model: Artefact) -> DecoderConfig:
         if model.path is None:
             return self.new_shape()
-        from lianlu.model.checkpoint import load_config
-
-        return load_config(model.path)
+        return DecoderConfig.from_hf(json.loads((model.path / "config.json").read_text("utf-8")))
 
     def _training(self, node: Node, shape: DecoderConfig, method: str) -> dict[str, float]:
         settings = node.config

@@ -28,14 +28,10 @@ from lianlu.lineage import (
     write_json,
 )
 from lianlu.links import LINKS
+from lianlu.plan.hardware import JEMALLOC
 from lianlu.progress import PROGRESS, Event
 from lianlu.worker import ERROR, JOB, RESULT, SPEECHLESS
 
-JEMALLOC = (
-    "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
-    "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2",
-    "/usr/lib64/libjemalloc.so.2",
-)
 TRACKED_PACKAGES = ("torch", "numpy", "pyarrow", "tokenizers", "daft", "safetensors")
 
 
@@ -296,7 +292,7 @@ def worker_environment() -> dict[str, str]:
         # Compiling in worker processes costs 200 MB each and gains nothing on two cores.
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
     }
-    jemalloc = next((path for path in JEMALLOC if Path(path).exists()), None)
+    jemalloc = next((str(path) for path in JEMALLOC if path.exists()), None)
     if jemalloc and "LD_PRELOAD" not in environment:
         environment["LD_PRELOAD"] = jemalloc
         environment.setdefault("MALLOC_CONF", "dirty_decay_ms:-1,muzzy_decay_ms:-1")

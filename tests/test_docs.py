@@ -105,6 +105,8 @@ def domain(workplace: Any) -> Path:
     text = text.replace("../docs", str(ROOT / "docs"))
     text += "\nevaluate: {documents: 4, questions: 3}\nagent: {questions: 2, max_tokens: 16}\n"
     text += "compress: {calibration: 2, max_loss: 10.0, group: 32}\ntokens: {holdout: 0.3}\n"
+    text = text.replace("max_answer_chars: 240", "max_answer_chars: 120")
+    text = text.replace("max_text_chars: 400", "max_text_chars: 120")
     text = text.replace("dialogues:", "dialogues:\n  test_names: 4\n  valid_names: 2")
     text = text.replace("epochs: 2", "epochs: 0.2\n  threads: 1\n  batch_tokens: 1024")
     path = workplace.folder / "recipes" / "domain.yaml"

@@ -260,3 +260,30 @@ def test_a_full_disk_is_told_and_nothing_is_lost(workplace: Any) -> None:
         "run", "recipes/demo.yaml", "name=full", "pretrain.seed=9", "--until", "base"
     )
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "recipes/demo.yaml"],
+        ["show", "demo"],
+        ["diff", "demo", "demo"],
+        ["trace", "demo", "the same words in a row"],
+        ["gc"],
+        ["doctor"],
+        ["hub", "list"],
+        ["new", "without-torch"],
+        ["show", "demo", "--html", "page.html"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_the_core_needs_no_torch(workplace: Any, arguments: list[str]) -> None:
+    code = "import sys; sys.modules['torch'] = None; from lianlu.cli import main; main()"
+    told = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=workplace.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr

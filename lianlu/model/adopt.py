@@ -8,17 +8,14 @@ import torch
 
 from lianlu.errors import UserError
 from lianlu.job import Facts, Job
-from lianlu.lineage import digest_file, digest_of
 from lianlu.model.attention import VarlenAttention
 from lianlu.model.checkpoint import load_model
+from lianlu.model.files import taken_files
 from lianlu.model.fingerprint import write_fingerprint
 from lianlu.model.tokenizer import Tokenizer
-from lianlu.progress import JOURNALS
 
 _FICLONE = 0x40049409  # linux/fs.h
 _FICLONE = 0x40049409  # linux/fs.h
-# Never taken along: code, pickles, and what other tools left in the folder.
-TAKEN = (".json", ".safetensors", ".jinja", ".model", ".txt", ".md")
 
 
 def adopt(base: Path, job: Job) -> Facts:
@@ -39,7 +36,7 @@ def adopt(base: Path, job: Job) -> Facts:
         )
     job.progress.advance("check the base model")
     _require_finite(base, decoder, tokenizer)
-    for path in _taken(base):
+    for path in taken_files(base):
         _copy(path, job.out / path.name)
     write_fingerprint(decoder, job.out)
     job.progress.finish("check the base model")
@@ -53,19 +50,6 @@ def _require_finite(base: Path, decoder: torch.nn.Module, tokenizer: Tokenizer) 
     hidden = decoder(ids, torch.arange(len(ids)), attend)
     if not torch.isfinite(hidden).all():
         raise UserError(f"{base}: the model's outputs are not finite", "its weights are damaged")
-
-
-def base_digest(base: Path) -> str:
-    """The digest of the files that `adopt` takes; what else lies in the folder does not count."""
-    return digest_of({path.name: {"sha256": digest_file(path)} for path in _taken(base)})
-
-
-def _taken(base: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in base.iterdir()
-        if path.is_file() and path.suffix in TAKEN and path.name not in JOURNALS
-    )
 
 
 def _copy(source: Path, target: Path) -> None:

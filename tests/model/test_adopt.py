@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from lianlu.errors import UserError
 from lianlu.job import Job
-from lianlu.model.adopt import adopt, base_digest
+from lianlu.model.adopt import adopt
 from lianlu.model.checkpoint import init_weights, save_model
 from lianlu.model.config import DecoderConfig
 from lianlu.model.decoder import Decoder
@@ -47,15 +47,6 @@ def test_data_is_taken_and_code_is_not(base: Path, tmp_path: Path) -> None:
     assert (out / "model.safetensors").read_bytes() == weights
     assert not (out / "model.safetensors").samefile(base / "model.safetensors")
     assert take(base, tmp_path) == out
-
-
-def test_the_digest_knows_what_is_taken_alone(base: Path) -> None:
-    before = base_digest(base)
-    (base / "pytorch_model.bin").write_bytes(b"pickle")
-    (base / "log.txt").write_text("of another step")
-    assert base_digest(base) == before
-    (base / "generation_config.json").write_text("{}")
-    assert base_digest(base) != before
 
 
 def test_weights_that_are_not_finite_are_refused(base: Path, tmp_path: Path) -> None:
