@@ -91,12 +91,13 @@ def python_names(source: str, module: str) -> Iterator[tuple[str, str, str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's sources
             tree = ast.parse(source)
+        definitions = list(_definitions(tree.body, module))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # MemoryError is what the parser raises for nesting beyond its stack
     if paragraph := _first_paragraph(tree):
         yield module, module, paragraph
     seen: set[str] = set()
-    for name, signature, paragraph in _definitions(tree.body, module):
+    for name, signature, paragraph in definitions:
         if name not in seen:
             seen.add(name)
             yield name, signature, paragraph

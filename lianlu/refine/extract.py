@@ -6,7 +6,7 @@ import unicodedata
 import ftfy
 import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html import DOMContext, HTMLTree, traverse_dom
 
 # Sequences that UTF-8 leaves when it was read as Latin-1 or Windows-1252. ftfy is slow: only
 # text that shows one of them is worth its look.
@@ -20,12 +20,17 @@ _TRAILING = re.compile(r"(?<![ \t])[ \t]+$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _PYDOC_EMPTY = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _SHORT_LINE = 80
+# resiliparse's time grows with the cube of the depth, and browsers stop at this one. Looking for it
+# takes longer than the extraction, so that only pages of very many tags are looked at.
+_DEEPEST = 512
+_MANY_TAGS = 5000
 
 
 def extract(text: str, kind: str) -> tuple[str, str]:
     """`(clean text, title)` of a decoded document of a kind as in `sources.Piece.kind`.
 
-    Source code keeps its characters and layout, except for the line ends.
+    Source code keeps its characters and layout, except for the line ends. Raises ValueError for
+    HTML that is nested beyond reason.
     """
     title = ""
     if kind == "pydoc":
@@ -60,6 +65,8 @@ def _main_text(html: str) -> tuple[str, str]:
     it keeps less than a quarter of what resiliparse found.
     """
     tree = HTMLTree.parse(html)
+    if html.count("<") > _MANY_TAGS and _depth(tree) > _DEEPEST:
+        raise ValueError(f"elements nested deeper than {_DEEPEST}")
     title = tree.title or ""
     text = extract_plain_text(tree, preserve_formatting=True, main_content=True, links=False)
     short = sum(len(line) for line in text.splitlines() if len(line) < _SHORT_LINE)
@@ -69,6 +76,18 @@ def _main_text(html: str) -> tuple[str, str]:
     if len(second) * 4 >= len(text):
         return second, title
     return text, title
+
+
+def _depth(tree: HTMLTree) -> int:
+    deepest = 0
+
+    def enter(context: DOMContext) -> None:
+        nonlocal deepest
+        deepest = max(deepest, context.depth)
+
+    if tree.document:
+        traverse_dom(tree.document, enter, None, None)
+    return deepest
 
 
 def _first_heading(markdown: str) -> str:

@@ -356,3 +356,6 @@ def test_a_paragraph_ends_at_the_next_heading() -> None:
 def test_source_beyond_the_parser_gives_nothing() -> None:
     assert list(python_names("a " * 10_000, "m")) == []
     assert list(python_names("x = " + "(" * 10_000, "m")) == []
+    for branches in (960, 980, 990, 1000):
+        source = "if x: pass\n" + "elif x:\n  def f():\n    'Doc.'\n" * branches
+        assert len(list(python_names(source, "m"))) <= 1

@@ -71,3 +71,16 @@ def test_a_megabyte_of_spaces_is_no_hour_of_work(finishes: Callable[[str], None]
         "from lianlu.refine.extract import clean\n"
         "assert len(clean('a' + ' ' * 1_000_000 + 'b \\t\\n')) == 1_000_002"
     )
+
+
+def test_a_page_nested_without_end_is_refused(finishes: Callable[[str], None]) -> None:
+    finishes(
+        "from lianlu.refine.extract import extract\n"
+        "try:\n    extract('<div>' * 200_000, 'html')\n"
+        "except ValueError as error:\n    assert 'nested deeper than 512' in str(error)\n"
+        "else:\n    raise SystemExit(1)"
+    )
+
+
+def test_a_page_of_many_tags_is_read() -> None:
+    assert extract(f"<main>{f'<p>{SENTENCE}</p>' * 3000}</main>", "html")[0].count("ledger") == 3000
