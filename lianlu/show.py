@@ -17,6 +17,13 @@ from lianlu.terminal import megabytes, number
 
 STYLES = {"kept": "dim", "ran": "green", "failed": "red", "running": "cyan"}
 SCORE_NODES = ("before", "after", "after-small")
+# What the ledger's and the trace's columns are to a person.
+LABELS = {
+    "span": "because of",
+    "head": "duplicate of",
+    "words": "words in a row",
+    "shared": "in the document",
+}
 MODEL_OF = {"before": "base", "after": "tuned", "after-small": "compressed"}
 
 
@@ -140,9 +147,14 @@ def show_fields(console: Console, fields: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in fields.items():
         if value is not None and value != "" and value != []:
-            told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            table.add_row(name, escape(told))
+            table.add_row(LABELS.get(name, name), escape(_word(value)))
     console.print(table)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def show_trace(console: Console, run: Run, matches: Sequence[Mapping[str, Any]]) -> None:
@@ -154,7 +166,7 @@ def show_trace(console: Console, run: Run, matches: Sequence[Mapping[str, Any]])
     if not matches:
         console.print("no document of the corpus shares three words in a row with this text")
     for match in matches:
-        show_fields(console, match)
+        show_fields(console, {name: value for name, value in match.items() if name != "span"})
         console.print()
 
 
