@@ -71,6 +71,10 @@ class ScriptedModel:
         return self.replies[len(self.seen) - 1]
 
 
+class Refused(UserError):
+    """The server cannot do this request (too long, say); another one it may do."""
+
+
 class ChatClient:
     """Chat completions of an OpenAI server, streamed, at temperature 0.
 
@@ -79,7 +83,7 @@ class ChatClient:
 
     Raises:
         UserError: an address beyond this machine without `allow_remote`, nobody listens there, or
-            the server refuses the request.
+            the server refuses the request (`Refused` where another may be answered).
         StepFailed: the server keeps failing, is too slow or sends no completion.
     """
 
@@ -157,6 +161,8 @@ class ChatClient:
                         return await read(response, started)
                     await response.aread()
                     trouble = f"{response.status_code}: {_told(response)}"
+                    if response.status_code == 400:
+                        raise Refused(f"the server refuses: {_told(response)}")
                     if response.status_code < 500 and response.status_code != 429:
                         raise UserError(f"{self.url} refuses: {trouble}")
                     wait = _retry_after(response, wait)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from lianlu.agent.model import Model, Reply, ScriptedModel
+from lianlu.agent.model import Model, Refused, Reply, ScriptedModel
 from lianlu.agent.policy import Answer, Ask, GiveUp, Run, next_action
 from lianlu.agent.toolbox import Tools
 from lianlu.agent.trajectory import Call, Event, State, Trajectory
@@ -44,8 +44,12 @@ async def run(
         match action:
             case Ask():
                 state = trajectory.state
-                reply = await model.complete(state.messages, state.tools, limits.max_tokens)
-                note(reply.event())
+                try:
+                    reply = await model.complete(state.messages, state.tools, limits.max_tokens)
+                except Refused as error:
+                    note({"type": "error", "message": error.message})
+                else:
+                    note(reply.event())
             case Run(calls):
                 await _run_calls(calls, trajectory.state.begun, tools, note)
             case Answer(content):

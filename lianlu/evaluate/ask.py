@@ -30,12 +30,17 @@ def ask(
     for start in range(0, len(questions), CHUNK):
         chunk = questions[start : start + CHUNK]
         if not all(question.id in kept for question in chunk):
-            fresh = _generate(engine, template, task, chunk, progress)
+            fresh = _generate(engine, template, task, chunk)
             store.put(task.name, digest, fresh)
             kept.update((item.id, item) for item in fresh)
         items += [kept[question.id] for question in chunk]
         progress.advance(task.name, len(chunk))
     progress.finish(task.name)
+    if crowded := sum(not _fits(engine, template, task, question) for question in questions):
+        progress.say(
+            f"{task.name}: {crowded} questions leave no room for a reply in the context of "
+            f"{engine.context} tokens and count as wrong"
+        )
     return items
 
 
@@ -44,20 +49,16 @@ def _generate(
     template: ChatTemplate,
     task: Task,
     questions: Sequence[Question],
-    progress: Progress,
 ) -> list[Item]:
-    """Greedy replies. A question that leaves no room for a reply counts as wrong, and is said.
+    """Greedy replies; a question that leaves no room for a reply counts as wrong.
 
     Raises StepFailed when the engine fails on a question: such a score would be no score.
     """
-    prompts = [template.encode(q.messages, q.tools, generate=True) for q in questions]
-    fits = [len(prompt) + task.max_tokens <= engine.context for prompt in prompts]
-    if skipped := fits.count(False):
-        progress.say(
-            f"{task.name}: {skipped} questions are longer than the context of {engine.context} "
-            "tokens and count as wrong"
-        )
-    asked = [(q, p) for q, p, fit in zip(questions, prompts, fits, strict=True) if fit]
+    asked = [
+        (question, template.encode(question.messages, question.tools, generate=True))
+        for question in questions
+        if _fits(engine, template, task, question)
+    ]
     params = [
         SamplingParams(
             max_tokens=_room(template, task, question), grammar=task.grammar(template, question)
@@ -78,6 +79,11 @@ def _generate(
         prompt = template.render(question.messages, question.tools, generate=True)
         items.append(Item(question.id, prompt, output, question.expected, verdict))
     return items
+
+
+def _fits(engine: Engine, template: ChatTemplate, task: Task, question: Question) -> bool:
+    prompt = template.encode(question.messages, question.tools, generate=True)
+    return len(prompt) + _room(template, task, question) <= engine.context
 
 
 def _room(template: ChatTemplate, task: Task, question: Question) -> int:

@@ -17,6 +17,8 @@ from lianlu.model.compat import HAS_VARLEN, cuda_varlen, flash_backward, flash_f
 SIMILAR = 0.75
 # Below this length a call costs more than the padding.
 SHORT = 32
+# Rectangles are as long as a multiple of this: the kernel keeps code for every length it has met.
+STRIDE = 32
 # Rows of the group table, always all there: a changing shape would compile the blocks again.
 GROUPS = 64
 
@@ -80,7 +82,7 @@ def _layout(lengths: list[int]) -> tuple[Tensor, Tensor]:
         if rows and alike:
             groups[-1][0] += 1
         else:
-            longest = lengths[i]
+            longest = -(-lengths[i] // STRIDE) * STRIDE
             groups.append([1, longest])
         starts[i] = end
         end += longest

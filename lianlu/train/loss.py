@@ -11,6 +11,9 @@ from lianlu.train.batch import IGNORE, Batch
 
 # Rows of logits at once. Their fp32 copy is what a training of a small model needs most memory for.
 CHUNK = 2048
+# Rows go through the head in multiples of this, some of them for nothing: oneDNN keeps the code of
+# every shape it has met, and a training that meets a new shape in each step grows by 3 MB a step.
+ROWS = 256
 
 
 def summed_loss(decoder: Decoder, batch: Batch) -> Tensor:
@@ -20,8 +23,9 @@ def summed_loss(decoder: Decoder, batch: Batch) -> Tensor:
     """
     hidden = decoder(batch.tokens, batch.positions, batch.attention())
     targets = batch.targets
-    if batch.predicted < len(targets):
-        rows = (targets != IGNORE).nonzero().flatten()
+    wanted = -(-batch.predicted // ROWS) * ROWS
+    if wanted < len(targets):
+        rows = (targets == IGNORE).to(torch.int8).argsort(stable=True)[:wanted]
         hidden, targets = hidden.index_select(0, rows), targets.index_select(0, rows)
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
@@ -37,7 +41,8 @@ def summed_loss(decoder: Decoder, batch: Batch) -> Tensor:
 def _log_probs(hidden: Tensor, head: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probabilities fp32 [N, vocab] of a chunk, and its summed loss."""
     logp = F.log_softmax(hidden @ head.to(hidden.dtype).T, -1, dtype=torch.float32)
-    return logp, -logp.gather(1, targets[:, None]).sum()
+    chosen = logp.gather(1, targets.clamp(min=0)[:, None])[:, 0]
+    return logp, -(chosen * (targets != IGNORE)).sum()
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -55,7 +60,8 @@ class _HeadLoss(torch.autograd.Function):
             logp, loss = _log_probs(h, weight, t)
             total += loss
             error = logp.exp_()  # softmax, and soon softmax minus the one-hot target
-            error[torch.arange(len(t), device=t.device), t] -= 1
+            error[torch.arange(len(t), device=t.device), t.clamp(min=0)] -= 1
+            error *= (t != IGNORE)[:, None]
             error = error.to(h.dtype)
             torch.mm(error, weight, out=d)
             if d_head is not None:

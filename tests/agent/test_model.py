@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from lianlu.agent.model import ChatClient, Reply, ScriptedModel, is_loopback
+from lianlu.agent.model import ChatClient, Refused, Reply, ScriptedModel, is_loopback
 from lianlu.errors import StepFailed, UserError
 
 USER = [{"role": "user", "content": "What is a.b?"}]
@@ -107,7 +107,7 @@ def test_a_broken_stream_is_a_failure(server: Any, text: str) -> None:
 
 def test_a_refusal_is_told(server: Any) -> None:
     server.troubles = [JSONResponse({"error": {"message": "the prompt is too long"}}, 400)]
-    with pytest.raises(UserError, match="400: the prompt is too long"):
+    with pytest.raises(Refused, match="the prompt is too long"):
         complete(server.url, USER)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lianlu.agent.model import Reply, ScriptedModel
+from lianlu.agent.model import Refused, Reply, ScriptedModel
 from lianlu.agent.runner import Limits, replay, run
 from lianlu.agent.trajectory import Call, Event, State, Trajectory, to_line
 from lianlu.tools.tool import ToolResult
@@ -99,6 +99,21 @@ def test_turns_run_out(tmp_path: Path) -> None:
     trajectory.append({"type": "user", "content": "Go."})
     state = go(trajectory, [reply(None, "quick")] * 3, Tools())
     assert (state.answer, state.error) == (None, "no answer after 3 turns")
+
+
+class Refusing:
+    """A server that cannot do this request."""
+
+    async def complete(self, *_: object) -> Reply:
+        raise Refused("the server refuses: too long")
+
+
+def test_a_request_that_is_refused_ends_its_own_question_alone(tmp_path: Path) -> None:
+    trajectory = Trajectory(tmp_path / "t.jsonl")
+    trajectory.append({"type": "user", "content": "Go."})
+    state = asyncio.run(run(trajectory, Refusing(), Tools(), LIMITS))
+    assert state.error == "the server refuses: too long"
+    assert state.ended
 
 
 def test_a_replay_gives_the_same_bytes(tmp_path: Path) -> None:
