@@ -9,6 +9,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 demo: .venv/all
 	$(BIN)/lianlu doctor || true
 	$(BIN)/lianlu run recipes/demo.yaml
+	@echo "  (once in this shell: . .venv/bin/activate)"
 
 test: .venv/dev lint
 	$(BIN)/python -m pytest

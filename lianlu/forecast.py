@@ -26,9 +26,9 @@ TYPICAL = {
     "tokenizer": (5.0, 0.2e9, 0.2e6),
     "tokenize": (4.0, 0.5e9, 14e6),
     "dialogues": (4.0, 0.2e9, 15e6),
-    "evaluate": (20.0, 0.6e9, 1e6),
-    "compress": (15.0, 0.6e9, 4e6),
-    "agent": (15.0, 0.6e9, 1e6),
+    "evaluate": (25.0, 0.8e9, 2e6),
+    "compress": (30.0, 0.65e9, 4e6),
+    "agent": (10.0, 0.5e9, 1e6),
 }
 # Of a line of dialogue as JSON, to a token of our tokenizer: most of it is JSON.
 BYTES_PER_TOKEN = 6.5
