@@ -73,6 +73,11 @@ class Workplace:
             env=os.environ | {"OMP_NUM_THREADS": "1", "LIANLU_HOME": str(self.folder / "home")},
         )
 
+    def step(self, node: str, run: str = "demo") -> Path:
+        """The directory of a node's step in a run."""
+        [name] = [n["dir"] for n in self.state(run)["nodes"] if n["name"] == node]
+        return self.folder / "runs" / "steps" / name
+
     def state(self, run: str = "demo") -> dict[str, Any]:
         text = (self.folder / "runs" / run / "run.json").read_text(encoding="utf-8")
         state: dict[str, Any] = json.loads(text)
@@ -91,6 +96,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     place = make_workplace(tmp_path_factory.mktemp("workplace"))
     told = place.lianlu("run", "recipes/demo.yaml")
     assert told.returncode == 0, told.stdout + told.stderr
+    record = place.folder / "runs" / "demo" / "run.json"
+    # Other tests run the recipe again; this one's record tells of the first time.
+    (place.folder / "first-run.json").write_bytes(record.read_bytes())
     return place
 
 

@@ -30,12 +30,12 @@ def commands() -> list[str]:
     return list(found)
 
 
-def prepare(folder: Path) -> None:
+def prepare(workplace: Any) -> None:
     """What the commands of the pages speak of: papers, and a model directory of one's own."""
+    folder = workplace.folder
     if not (folder / "my-model").exists():
         (folder / "my-model").mkdir()
-        model = next((folder / "runs" / "steps").glob("model-*[!t]"))
-        for path in model.iterdir():
+        for path in workplace.step("model").iterdir():
             if path.is_file() and path.name != "step.json":
                 (folder / "my-model" / path.name).write_bytes(path.read_bytes())
     (folder / "papers").mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ def prepare(folder: Path) -> None:
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_pages_works(workplace: Any, command: str) -> None:
     verb, *arguments = shlex.split(command)[1:]
-    prepare(workplace.folder)
+    prepare(workplace)
     if verb == "hub" and arguments[0] == "get":
         told = workplace.lianlu("hub", "get", "--help")
     elif verb == "new":
@@ -99,7 +99,7 @@ def until_it_answers(workplace: Any, verb: str, arguments: list[str]) -> None:
 
 def domain(workplace: Any) -> Path:
     """recipes/domain.yaml with its two paths filled in, and made small."""
-    base = next((workplace.folder / "runs" / "steps").glob("base-*[!t]"))
+    base = workplace.step("base")
     text = (ROOT / "recipes" / "domain.yaml").read_text(encoding="utf-8")
     text = text.replace("hf:Qwen/Qwen2.5-0.5B-Instruct", str(base))
     text = text.replace("../docs", str(ROOT / "docs"))
@@ -115,7 +115,7 @@ def domain(workplace: Any) -> Path:
 
 
 def first_document(workplace: Any) -> str:
-    corpus = next((workplace.folder / "runs" / "steps").glob("corpus-*"))
+    corpus = workplace.step("corpus")
     return str(pq.read_table(corpus / "ledger.parquet", columns=["id"])["id"][0])
 
 
