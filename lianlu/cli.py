@@ -125,12 +125,18 @@ def show(
     html: Annotated[
         Path | None, typer.Option(help="Write the run as one self-contained HTML page.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every byte of its steps with their digests.")
+    ] = False,
 ) -> None:
     """A run: its steps, decisions with reasons, scores, predicted beside measured."""
     from lianlu.record import read_run
     from lianlu.show import show_run
 
     found = read_run(runs, name)
+    if verify:
+        found.require_intact()
+        return _say(f"every byte of {len(found.steps)} steps is as it was written")
     if as_json:
         facts = {node: record.facts for node, (_, record) in found.steps.items()}
         return _print_json(dict(found.state) | {"facts": facts})
@@ -291,12 +297,15 @@ def export(
 ) -> None:
     """Write a model as an ordinary directory that other tools load, with a card of its origin."""
     from lianlu.hub.publish import export_hf
+    from lianlu.model.checkpoint import load_model
+    from lianlu.model.fingerprint import require_fingerprint
     from lianlu.target import find_target
 
     if to != "hf":
         raise UserError(f"no format {to!r}", "formats: hf")
     for line in export_hf(find_target(target, runs).model, out):
         _say(line)
+    require_fingerprint(load_model(out), out)
 
 
 @hub.command("get", epilog="Example: [bold]lianlu hub get hf:Qwen/Qwen2.5-0.5B[/]")

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lianlu.errors import UserError
-from lianlu.lineage import StepRecord, StepStore, write_json
+from lianlu.errors import StepFailed, UserError
+from lianlu.lineage import StepRecord, StepStore, verify, write_json
 from lianlu.progress import Event
 from lianlu.recipe import LoadedRecipe, Recipe, load_recipe
 from lianlu.steps import Node, Watcher
@@ -169,6 +169,16 @@ class Run:
                 f"run {self.name!r} has no finished step {node!r}", f"finished steps: {made}"
             )
         return self.steps[node][0]
+
+    def require_intact(self) -> None:
+        """Raises StepFailed naming every file whose bytes are not what its step recorded."""
+        wrong = [
+            f"{place.name}: {line}"
+            for place, record in self.steps.values()
+            for line in verify(place, record)
+        ]
+        if wrong:
+            raise StepFailed("\n".join([*wrong, "`lianlu run RECIPE --from NODE` makes it anew"]))
 
     def recipe(self) -> Recipe:
         """The recipe as this run resolved it."""

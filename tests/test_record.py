@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lianlu.errors import UserError
+from lianlu.errors import StepFailed, UserError
 from lianlu.lineage import StepRecord, StepStore, digest_of, digest_outputs
 from lianlu.recipe import LoadedRecipe, load_recipe
 from lianlu.record import Decision, RunRecord, Watchers, read_run, unreached
@@ -142,3 +142,15 @@ def test_steps_of_earlier_runs_are_remembered_until_one_is_done(tmp_path: Path) 
     assert unreached(tmp_path / "runs", delete=False) == []
     second.finish("done")
     assert read_run(tmp_path / "runs", "r").earlier == {}
+
+
+def test_bytes_that_changed_in_place_are_found(tmp_path: Path) -> None:
+    record = RunRecord(load(tmp_path), ORDER)
+    record.started(node("corpus"), node("corpus").key(), "new")
+    record.done(node("corpus"), finish(record.store, node("corpus")))
+    record.finish("done")
+    run = read_run(tmp_path / "runs", "r")
+    run.require_intact()
+    (run.step("corpus") / "out").write_text("CORPUS")
+    with pytest.raises(StepFailed, match="out has other bytes"):
+        run.require_intact()
